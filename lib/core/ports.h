@@ -1,0 +1,252 @@
+/* Ports: all that the core asks of the outside. The daemon's adapters implement them on libuv,
+ * libpq and the shim; the simulation in tests/ implements them in memory, with a seed.
+ *
+ * Rules: no call blocks; no call calls back before it returns; whatever is asked with a request
+ * struct stays the core's memory until its callback; a callback may free the request.
+ * Instants are `now` (CLOCK_REALTIME, µs since 1970) or `boot` (CLOCK_BOOTTIME, µs). */
+#pragma once
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/list.h"
+#include "base/mask.h"
+#include "base/text.h"
+#include "kinds/kind.h"
+#include "spec/spec.h"
+
+#define UUID_TEXT 37
+
+/* Where an action lives: STATE/actions/RUN_ID/CELL_INDEX/STEP_INDEX.ATTEMPT/ACTION. */
+struct action_place {
+	char run_id[UUID_TEXT];
+	unsigned cell, step, attempt;
+	char action[ACTION_NAME_MAX];
+};
+
+/* --- clock -------------------------------------------------------------------------------- */
+
+struct clock_port {
+	void *self;
+	usec_t (*now)(void *self);
+	usec_t (*boot)(void *self);
+	/* Calls core_run() at the boot instant or at the wall-clock instant, whichever comes first,
+	 * and whenever the wall clock is set. USEC_INFINITY: not. Replaces the former wish. */
+	void (*wake)(void *self, usec_t boot, usec_t now);
+};
+
+struct random_port {
+	void *self;
+	uint64_t (*next)(void *self);
+};
+
+/* --- store -------------------------------------------------------------------------------- */
+
+/* Every write is a whole row, upserted by its key: replaying one is harmless, and within a batch
+ * only the last one of a key matters. daemon/pg/schema.sql has the columns; a row's JSON keys are
+ * their names, and a column that is not named keeps its value (NULL in a new row). */
+enum store_table {
+	TABLE_JOB,
+	TABLE_DEFINITION,
+	TABLE_SLOT,
+	TABLE_RUN,
+	TABLE_CELL,
+	TABLE_ATTEMPT,
+	TABLE_ACTION,
+	TABLE_NODE_RESULT,
+	TABLE_SOURCE_FRESHNESS,
+	TABLE_AUDIT,
+	STORE_TABLES,
+};
+const char *store_table_name(enum store_table t);
+
+struct store_row {
+	enum store_table table;
+	char *key;  /* its primary key as text, to find the same row in one batch */
+	char *json; /* an object */
+};
+
+/* Rows that are committed together or not at all, in the order of submission. */
+struct store_unit {
+	struct list link; /* the adapter's */
+	struct store_row *rows;
+	size_t n, cap;
+	/* Durable (error NULL), or set aside because its data was refused. The callee frees it. */
+	void (*done)(struct store_unit *unit, const char *error);
+	void *owner;
+};
+void store_unit_fini(struct store_unit *unit);
+
+/* A read of history, on the second connection. */
+struct store_read {
+	enum store_read_type {
+		READ_RUNS,      /* {"runs":[row of run ...]}, newest first; job may be NULL */
+		READ_RUN,       /* one run, in the shape of a loaded one: see core_store_ready() */
+		READ_LAST_RUN,  /* the same, the last run of `job` */
+		READ_SLOT,      /* {"slot": row or null}: what became of the slot `at` of `job` */
+	} type;
+	char *job;
+	uint64_t number;
+	unsigned limit;
+	usec_t at;
+	void (*done)(struct store_read *read, const char *error, cJSON *take_result);
+	void *owner;
+};
+
+struct store_port {
+	void *self;
+	/* Takes the unit until its `done`. */
+	void (*submit)(void *self, struct store_unit *unit);
+	void (*read)(void *self, struct store_read *read);
+	/* Evidence from a daemon that does not lead that one of its own actions has ended. */
+	void (*report)(void *self, const struct action_place *place, const cJSON *status);
+	/* Effects are allowed while boot() is below this; 0: not at all. */
+	usec_t (*lease)(void *self);
+};
+
+/* --- secrets ------------------------------------------------------------------------------ */
+
+struct secrets_request {
+	char *environment; /* NULL: none */
+	char **names;      /* sorted, NULL-terminated */
+	/* Values in step with names. On error (a sentence that names the secret) NULL values. The
+	 * callee frees the values and wipes them. */
+	void (*done)(struct secrets_request *r, const char *error, char **take_values);
+	void *owner;
+};
+
+struct secrets_port {
+	void *self;
+	void (*fetch)(void *self, struct secrets_request *r); /* NULL with no secret is not asked */
+};
+
+/* --- launcher ----------------------------------------------------------------------------- */
+
+/* One process to start or to find again. Embedded in the core's action. */
+struct launch {
+	struct action_place place;
+	/* for action.json */
+	const char *run_name, *cell_name, *step_name, *kind;
+	uint64_t epoch;
+	bool repeatable;
+	/* what to start; owned by the launch, wiped and freed by launch_fini() */
+	char **argv, **env, *cwd;
+	char **directories;
+	struct launch_file {
+		char *name, *content, *env;
+		size_t len;
+	} *files; /* written 0600 in the action's private folder, gone when it ends; a non-NULL env
+		   * is set to the path in the child's environment */
+	size_t n_files;
+	struct mask_set *mask;
+	usec_t timeout, kill_after;
+	uint64_t log_cap;
+	int stop_signal;
+	bool stop_group;
+	usec_t start_before; /* boot; the lease's end */
+	struct {
+		const char *path;
+		size_t cap;
+	} artifacts[5];
+	size_t n_artifacts;
+	void *adapter; /* the launcher's own */
+};
+void launch_fini(struct launch *l);
+
+struct log_request; /* see daemon/proc/log.h */
+
+struct launcher_port {
+	void *self;
+	/* The absolute folder of the attempt that the place is in; the caller frees. */
+	char *(*attempt_directory)(void *self, const struct action_place *place);
+	/* Starts the process. Later: core_action_started, core_action_line..., core_action_ended,
+	 * exactly one of the last, also when it could not be started. */
+	void (*start)(void *self, struct launch *l);
+	/* Finds an action that an earlier daemon began: adopts it (then as after a start), or calls
+	 * core_action_ended with what its folder says. Its lines are fed from the log's beginning
+	 * in either case. Only place, mask, artifacts and log_cap are set. */
+	void (*find)(void *self, struct launch *l);
+	/* Asks for its end; the answer is core_action_ended. No-op when that is under way. */
+	void (*stop)(void *self, struct launch *l, enum stop_reason reason);
+};
+
+/* --- http --------------------------------------------------------------------------------- */
+
+struct http_call {
+	struct kind_request request;
+	struct mask_set *mask;
+	void *adapter;
+	/* status 0: no answer, and `error` a sentence. */
+	void (*done)(struct http_call *call, int status, const char *error, const char *body,
+		size_t body_len);
+	void *owner;
+};
+
+struct http_port {
+	void *self;
+	void (*start)(void *self, struct http_call *call);
+	void (*cancel)(void *self, struct http_call *call); /* no `done` follows */
+};
+
+/* --- observer ----------------------------------------------------------------------------- */
+
+/* What happened, for the journal, `watch`, and notifications. The table in lib/core/event.c gives
+ * each its name, priority and MESSAGE_ID. */
+enum core_event {
+	EVENT_RUN_CREATED,
+	EVENT_RUN_STARTED,
+	EVENT_RUN_ENDED,
+	EVENT_CELL_STARTED,
+	EVENT_CELL_ENDED,
+	EVENT_ATTEMPT_STARTED,
+	EVENT_ATTEMPT_ENDED,
+	EVENT_RETRY_SCHEDULED,
+	EVENT_ACTION_ADOPTED,
+	EVENT_PROGRESS,
+	EVENT_NEWS,   /* a sentence from a kind: a model failed */
+	EVENT_OUTPUT, /* a line that a step printed */
+	EVENT_SLOT_SKIPPED,
+	EVENT_CONFIG_LOADED,
+	EVENT_CONFIG_REFUSED,
+	EVENT_STORE_READY,
+	EVENT_STORE_AWAY,
+	EVENT_LEADER_LOST,
+	EVENT_OPERATED, /* somebody operated: start, cancel, pause, ... */
+	EVENT_ALARM,
+	CORE_EVENTS,
+};
+
+struct core_event_info {
+	const char *name;       /* "run-ended" */
+	int priority;           /* syslog's */
+	const char *message_id; /* 32 hex digits */
+	const char *doc;        /* one line, for nightjar-journal(7) */
+};
+extern const struct core_event_info core_event_table[CORE_EVENTS];
+
+struct core_notice {
+	enum core_event event;
+	int priority; /* the event's, or worse */
+	const char *message;
+	/* NULL where it does not apply */
+	const char *job, *run, *cell, *step; /* "nightly", "nightly#128", "build/staging/postgres", "build" */
+	unsigned attempt;                    /* 0: none */
+	const char *outcome;
+};
+
+struct observer_port {
+	void *self;
+	/* `notice` and its strings live for the call only. */
+	void (*notice)(void *self, const struct core_notice *notice);
+};
+
+struct core_ports {
+	const char *machine; /* the UUID in the state folder */
+	const char *boot_id;
+	struct clock_port clock;
+	struct random_port random;
+	struct store_port store;
+	struct secrets_port secrets;
+	struct launcher_port launcher;
+	struct http_port http; /* start NULL: there is none yet */
+	struct observer_port observer;
+};

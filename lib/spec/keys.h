@@ -1,0 +1,51 @@
+/* The one table that describes every key: where it is allowed, its type, its default, one line of
+ * doc. The checks, the error messages, "did you mean" and nightjar.conf(5) come from it. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+enum key_type {
+	KEY_STRING,
+	KEY_TEMPLATE, /* a string with ${...} */
+	KEY_NAME,     /* name_is_valid() */
+	KEY_BOOL,
+	KEY_INT,      /* at least `least` */
+	KEY_NUMBER,   /* an integer or a float, at least `least` */
+	KEY_DURATION,
+	KEY_CRON,
+	KEY_ZONE,
+	KEY_STRINGS,  /* a list of strings */
+	KEY_TEMPLATES,
+	KEY_WORD,     /* one of `words` */
+	KEY_WORDS,    /* a list of them */
+	KEY_INTS,
+	KEY_GROUP,    /* a group of the section `section` */
+	KEY_GROUPS,   /* a list of such groups */
+	KEY_FREE,     /* a group with free keys, or a list of { key; value; } */
+	KEY_ANY,      /* checked by hand: its doc says the shapes */
+};
+
+struct key {
+	const char *section; /* "", "job", "stage", "step", "dbt", "retry", ... */
+	const char *name;
+	enum key_type type;
+	const char *fallback; /* the default as text, for the doc; NULL: none */
+	bool required;
+	double least;
+	const char *const *words; /* NULL-terminated */
+	const char *into;         /* KEY_GROUP(S): the section of what is inside */
+	const char *doc;          /* one line */
+};
+
+/* What lib/spec needs to know of a step kind. `keys` is NULL for `run` and `shell`, whose value
+ * is a list of strings and a string. */
+struct spec_kind {
+	const char *name;
+	enum key_type value; /* KEY_TEMPLATES (run), KEY_TEMPLATE (shell), KEY_GROUP */
+	const char *doc;
+	const struct key *keys;
+	size_t n_keys;
+};
+
+/* The fixed part of the table. */
+const struct key *spec_keys(size_t *ret_n);
