@@ -152,8 +152,6 @@ struct launch {
 };
 void launch_fini(struct launch *l);
 
-struct log_request; /* see daemon/proc/log.h */
-
 struct launcher_port {
 	void *self;
 	/* The absolute folder of the attempt that the place is in; the caller frees. */
@@ -167,6 +165,36 @@ struct launcher_port {
 	void (*find)(void *self, struct launch *l);
 	/* Asks for its end; the answer is core_action_ended. No-op when that is under way. */
 	void (*stop)(void *self, struct launch *l, enum stop_reason reason);
+};
+
+/* --- logs --------------------------------------------------------------------------------- */
+
+/* A reading of what the actions of one attempt printed: log lines as the shim wrote them
+ * (`RFC3339nano stdout|stderr F|P text`, masked and escaped), one action after the other. The
+ * reader asks for each piece, so a slow one holds nothing up. The caller's memory, with all that
+ * it points at, until `done` or cancel. */
+struct log_request {
+	const char *directory;      /* of the attempt, absolute */
+	const char *const *actions; /* names, in order */
+	size_t n_actions;
+	bool follow; /* wait for more while an action runs */
+	/* A piece of at most LOG_PIECE_MAX bytes of whole lines, each with its newline; `gap`: so
+	 * many bytes before it are no longer there. Lives for the call only. No other comes before
+	 * next(), which may be called in here. */
+	void (*on_chunk)(struct log_request *r, const char *action, const char *lines, size_t len,
+		uint64_t gap);
+	/* All was read (error NULL), or a sentence. The callee may free the request. */
+	void (*done)(struct log_request *r, const char *error);
+	void *owner;
+	void *adapter; /* the launcher's own */
+};
+#define LOG_PIECE_MAX (128 * 1024)
+
+struct log_port {
+	void *self;
+	void (*start)(void *self, struct log_request *r); /* the first piece is asked for, too */
+	void (*next)(void *self, struct log_request *r);
+	void (*cancel)(void *self, struct log_request *r); /* nothing follows */
 };
 
 /* --- http --------------------------------------------------------------------------------- */
