@@ -9,20 +9,34 @@ enum key_type {
 	KEY_TEMPLATE, /* a string with ${...} */
 	KEY_NAME,     /* name_is_valid() */
 	KEY_BOOL,
-	KEY_INT,      /* at least `least` */
-	KEY_NUMBER,   /* an integer or a float, at least `least` */
+	KEY_INT,    /* at least `least` */
+	KEY_NUMBER, /* an integer or a float, at least `least` */
 	KEY_DURATION,
 	KEY_CRON,
 	KEY_ZONE,
-	KEY_STRINGS,  /* a list of strings */
+	KEY_STRINGS, /* a list of strings */
 	KEY_TEMPLATES,
-	KEY_WORD,     /* one of `words` */
-	KEY_WORDS,    /* a list of them */
+	KEY_WORD,  /* one of `words` */
+	KEY_WORDS, /* a list of them */
 	KEY_INTS,
 	KEY_GROUP,    /* a group of the section `section` */
 	KEY_GROUPS,   /* a list of such groups */
 	KEY_FREE,     /* a group with free keys, or a list of { key; value; } */
 	KEY_ANY,      /* checked by hand: its doc says the shapes */
+	KEY_NAMES,    /* a list of names */
+	KEY_VARIABLE, /* variable_is_valid() */
+	KEY_VARIABLES,
+	KEY_SIZE,  /* "64MiB"; a whole number is bytes */
+	KEY_ONLY,  /* a group of dimension = value, or of a list of values */
+	KEY_ONLYS, /* a list of such groups */
+	KEY_TYPES,
+};
+
+/* What the keys of a free group must look like. */
+enum key_names {
+	NAMES_ANY,
+	NAMES_NAME,	/* name_is_valid() */
+	NAMES_VARIABLE, /* variable_is_valid() */
 };
 
 struct key {
@@ -33,8 +47,11 @@ struct key {
 	bool required;
 	double least;
 	const char *const *words; /* NULL-terminated */
-	const char *into;         /* KEY_GROUP(S): the section of what is inside */
-	const char *doc;          /* one line */
+	const char *into;	  /* KEY_GROUP(S): the section of what is inside */
+	const char *doc;	  /* one line */
+	/* KEY_FREE: the type of the values. Left out: any value, its strings are templates. */
+	enum key_type item;
+	enum key_names names;
 };
 
 /* What lib/spec needs to know of a step kind. `keys` is NULL for `run` and `shell`, whose value
@@ -47,5 +64,10 @@ struct spec_kind {
 	size_t n_keys;
 };
 
-/* The fixed part of the table. */
+/* The fixed part of the table: section by section, keys in the order in which a person would write
+ * them. The section of a step kind is in its struct spec_kind. */
 const struct key *spec_keys(size_t *ret_n);
+/* "a duration such as \"1h30m\"": what a value of that type is, for messages and the man page. */
+const char *key_type_name(enum key_type type);
+/* "a job", "a stage", "the store": what a section is, for messages. */
+const char *spec_section_name(const char *section);
