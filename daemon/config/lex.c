@@ -69,7 +69,8 @@ static void skip_block(struct lexer *l)
 		if (*l->at == '\n')
 			l->line++;
 	}
-	complain(l->complaints, l->file, began, "a comment begins here and never ends: */ is missing");
+	complain(l->complaints, l->file, began,
+		"a comment begins here and never ends: */ is missing");
 }
 
 static void skip(struct lexer *l)
@@ -146,7 +147,8 @@ static void lex_float(struct lexer *l, size_t len, struct token *ret)
 		free(ret->text);
 		ret->text = xstrdup("unexpected '.'");
 	} else if (!isfinite(strtod(ret->text, NULL))) {
-		complain(l->complaints, l->file, l->line, "%.40s is too large for a number", ret->text);
+		complain(l->complaints, l->file, l->line, "%.40s is too large for a number",
+			ret->text);
 		free(ret->text);
 		ret->text = xstrdup("0.0");
 	}
@@ -162,12 +164,14 @@ static int64_t check_integer(struct lexer *l, const char *text, bool is_long)
 	errno = 0;
 	value = strtoll(text, NULL, hex ? 16 : 10);
 	if (errno != 0) {
-		complain(l->complaints, l->file, l->line, "%.40s is too large for an integer", text);
+		complain(
+			l->complaints, l->file, l->line, "%.40s is too large for an integer", text);
 		return 0;
 	}
 	if (!hex && digits[0] == '0' && digits[1] != '\0')
 		complain(l->complaints, l->file, l->line,
-			"integer %.40s begins with 0: write %" PRId64 " (it is not octal)", text, value);
+			"integer %.40s begins with 0: write %" PRId64 " (it is not octal)", text,
+			value);
 	if (!is_long && (value > INT32_MAX || value < INT32_MIN))
 		complain(l->complaints, l->file, l->line,
 			"integer %.40s overflows 32 bits: write %.40sL", text, text);
@@ -272,9 +276,9 @@ static void lex_name(struct lexer *l, struct token *ret)
 	while (in_name(peek(l, 0)))
 		l->at++;
 	ret->text = xstrndup(from, (size_t)(l->at - from));
-	ret->type = strcasecmp(ret->text, "true") == 0 || strcasecmp(ret->text, "false") == 0 ?
-		TOKEN_BOOL :
-		TOKEN_NAME;
+	ret->type = strcasecmp(ret->text, "true") == 0 || strcasecmp(ret->text, "false") == 0
+			    ? TOKEN_BOOL
+			    : TOKEN_NAME;
 }
 
 static void lex_include(struct lexer *l, struct token *ret)
@@ -308,7 +312,8 @@ static void lex_bad(struct lexer *l, struct token *ret)
 
 	ret->type = TOKEN_BAD;
 	if (n > 1 && (memcmp(l->at, "\u201c", n) == 0 || memcmp(l->at, "\u201d", n) == 0))
-		ret->text = xstrdup("unexpected curly quote: strings stand in straight ones, \"...\"");
+		ret->text =
+			xstrdup("unexpected curly quote: strings stand in straight ones, \"...\"");
 	else if (c == '\'')
 		ret->text = xstrdup("unexpected ': strings stand in double quotes, \"...\"");
 	else if (n == 0 || c < 0x20 || c == 0x7f)
@@ -325,7 +330,8 @@ void lex(struct lexer *l, struct token *ret)
 	char c;
 
 	skip(l);
-	*ret = (struct token){.file = l->file, .line = l->line, .end = l->line, .glued = l->at == before};
+	*ret = (struct token){
+		.file = l->file, .line = l->line, .end = l->line, .glued = l->at == before};
 	if (l->at == l->end)
 		return; /* TOKEN_END */
 	c = *l->at;

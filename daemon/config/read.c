@@ -104,7 +104,8 @@ static void add_children(const struct written *w, struct node *n, const config_s
 static struct node *make_node(const struct written *w, const config_setting_t *s)
 {
 	const struct token *t = token_at(w, config_setting_source_line(s));
-	struct node *n = node_new(type_of(s), config_setting_name(s), t ? t->file : NULL, t ? t->line : 0);
+	struct node *n =
+		node_new(type_of(s), config_setting_name(s), t ? t->file : NULL, t ? t->line : 0);
 
 	switch (n->type) {
 	case NODE_STRING:
@@ -138,14 +139,15 @@ static int parse(const struct written *w, struct complaints *complaints, struct 
 	} else {
 		const struct token *t = token_at(w, (unsigned)config_error_line(&config));
 
-		complain(complaints, t ? t->file : NULL, t ? t->line : 0, "%s", config_error_text(&config));
+		complain(complaints, t ? t->file : NULL, t ? t->line : 0, "%s",
+			config_error_text(&config));
 		r = -EINVAL;
 	}
 	config_destroy(&config);
 	return r;
 }
 
-int config_read(const char *path, struct complaints *complaints, struct node **ret)
+int config_read_tree(const char *path, struct complaints *complaints, struct node **ret)
 {
 	_cleanup_(written_fini) struct written w = {0};
 	_cleanup_(tokens_fini) struct tokens tokens = {0};

@@ -5,4 +5,4 @@
 
 /* 0 with *ret set, even where there are complaints of single values, so that the rest can be
  * checked in the same go; -EINVAL with complaints when there is no tree. Blocks: reads files. */
-int config_read(const char *path, struct complaints *complaints, struct node **ret);
+int config_read_tree(const char *path, struct complaints *complaints, struct node **ret);

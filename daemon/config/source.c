@@ -20,7 +20,8 @@ struct source {
 	size_t n_bytes;
 };
 
-static int read_into(struct source *s, const char *path, const char *from, unsigned line, unsigned depth);
+static int read_into(
+	struct source *s, const char *path, const char *from, unsigned line, unsigned depth);
 
 /* "conf.d/a.conf" in "/etc/nightjar.conf" is "/etc/conf.d/a.conf". */
 static char *relative_to(const char *file, const char *path)
@@ -34,8 +35,11 @@ static char *relative_to(const char *file, const char *path)
 
 static int lex_all(struct source *s, const char *file, const char *text, size_t len, unsigned depth)
 {
-	struct lexer l = {
-		.file = file, .at = text, .end = text + len, .line = 1, .complaints = s->complaints};
+	struct lexer l = {.file = file,
+		.at = text,
+		.end = text + len,
+		.line = 1,
+		.complaints = s->complaints};
 	static const char mark[] = "\xef\xbb\xbf"; /* some editors begin a file with it */
 
 	if (len >= 3 && memcmp(text, mark, 3) == 0)
@@ -80,7 +84,8 @@ static const char *why_not(int r)
 }
 
 /* `from` and `line` say who includes it; NULL: nobody, it is the first file. */
-static int read_into(struct source *s, const char *path, const char *from, unsigned line, unsigned depth)
+static int read_into(
+	struct source *s, const char *path, const char *from, unsigned line, unsigned depth)
 {
 	_cleanup_free_ char *text = NULL;
 	const char *limit = over_limit(s, depth), *file = node_file(path);

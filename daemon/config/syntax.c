@@ -24,26 +24,30 @@ static int parse_value(struct parser *p, const struct token *list);
 
 /* --- saying it ----------------------------------------------------------------------------- */
 
-/* A missing quote lets a string run up to the next quote, lines below; what follows is stuck to it. */
-static const struct token *runaway_string(const struct parser *p)
+/* A missing quote lets a string run up to the next quote, lines below; what follows is stuck to it.
+ */
+static const struct token *runaway_string(const struct parser *p, const struct token *t)
 {
-	const struct token *before = p->t > p->first ? p->t - 1 : NULL;
+	const struct token *before = t > p->first ? t - 1 : NULL;
 
 	if (!before || before->type != TOKEN_STRING || before->end == before->line)
 		return NULL;
-	return p->t->file == before->file && p->t->line == before->end ? before : NULL;
+	return t->file == before->file && t->line == before->end ? before : NULL;
 }
 
 static int fail(struct parser *p, const struct token *at, const char *format, ...) _printf_(3, 4);
 static int fail(struct parser *p, const struct token *at, const char *format, ...)
 {
-	const struct token *string = runaway_string(p);
+	const struct token *string = runaway_string(p, at);
 	_cleanup_free_ char *text = NULL;
 	va_list ap;
 
+	if (!string)
+		string = runaway_string(p, p->t);
 	if (string) {
 		complain(p->complaints, string->file, string->line,
-			"syntax error: this string goes on to line %u: is its closing quote missing?",
+			"syntax error: this string goes on to line %u: is its closing quote "
+			"missing?",
 			string->end);
 		return -EINVAL;
 	}
@@ -73,14 +77,14 @@ static int needs_quotes(struct parser *p)
 	const struct token *t = p->t, *number = t - 1;
 	size_t len = strlen(number->text) - (number->type == TOKEN_INT); /* without its L */
 
-	return fail(p, t, "%.*s%s needs quotes: \"%.*s%s\"", (int)len, number->text, t->text, (int)len,
-		number->text, t->text);
+	return fail(p, t, "%.*s%s needs quotes: \"%.*s%s\"", (int)len, number->text, t->text,
+		(int)len, number->text, t->text);
 }
 
 static bool is_stuck_to_number(const struct parser *p)
 {
 	return p->t->type == TOKEN_NAME && p->t->glued && p->t > p->first &&
-		(p->t[-1].type == TOKEN_INT || p->t[-1].type == TOKEN_FLOAT);
+	       (p->t[-1].type == TOKEN_INT || p->t[-1].type == TOKEN_FLOAT);
 }
 
 static char closer(int open)
@@ -97,9 +101,12 @@ static int unexpected(struct parser *p, const struct token *open, const char *wa
 	if (t->type == TOKEN_BAD)
 		return fail(p, t, "%s", t->text);
 	if (t->type == TOKEN_END && open)
-		return fail(p, open, "this '%c' is never closed by a '%c'", open->type, closer(open->type));
-	if (open && (t->type == '}' || t->type == ')' || t->type == ']') && t->type != closer(open->type))
-		return fail(p, t, "'%c' where the '%c' of line %u is still open: a '%c' is missing before",
+		return fail(p, open, "this '%c' is never closed by a '%c'", open->type,
+			closer(open->type));
+	if (open && (t->type == '}' || t->type == ')' || t->type == ']') &&
+		t->type != closer(open->type))
+		return fail(p, t,
+			"'%c' where the '%c' of line %u is still open: a '%c' is missing before",
 			t->type, open->type, open->line, closer(open->type));
 	return fail(p, t, "%s, not %s", wanted, shown(t, buf));
 }
@@ -138,8 +145,9 @@ static void check_duplicates(struct parser *p, struct names *names)
 			first = t;
 			continue;
 		}
-		complain(p->complaints, t->file, t->line, "duplicate name \"%s\": it is already in %s:%u",
-			t->text, first->file, first->line);
+		complain(p->complaints, t->file, t->line,
+			"duplicate name \"%s\": it is already in %s:%u", t->text, first->file,
+			first->line);
 		free(t->text);
 		t->text = xasprintf("%c%u", DUPLICATE_MARK, ++p->n_renamed);
 	}
@@ -149,7 +157,8 @@ static void check_duplicates(struct parser *p, struct names *names)
 
 static bool is_simple(int type)
 {
-	return type == TOKEN_STRING || type == TOKEN_INT || type == TOKEN_FLOAT || type == TOKEN_BOOL;
+	return type == TOKEN_STRING || type == TOKEN_INT || type == TOKEN_FLOAT ||
+	       type == TOKEN_BOOL;
 }
 
 /* Strings side by side are one; in a list that is rarely meant. `list`: the bracket, or NULL. */
@@ -200,9 +209,11 @@ static int parse_array(struct parser *p)
 	}
 	do {
 		if (p->t->type == '{' || p->t->type == '(' || p->t->type == '[')
-			return fail(p, p->t, "[ ] holds plain values: write ( ) around groups and lists");
+			return fail(p, p->t,
+				"[ ] holds plain values: write ( ) around groups and lists");
 		if (is_simple(p->t->type) && p->t->type != first->type)
-			return fail(p, p->t, "the values in [ ] are not of one type: write ( ) around them");
+			return fail(p, p->t,
+				"the values in [ ] are not of one type: write ( ) around them");
 		r = parse_value(p, open);
 		if (r < 0)
 			return r;
@@ -286,8 +297,9 @@ static int parse_setting(struct parser *p, const struct token *open, struct name
 	if (t->type == ';' || t->type == ',')
 		return fail(p, t, "one '%c' too many", t->type);
 	if (t->type == TOKEN_STRING && t[1].type == '=')
-		return fail(p, t, "a name stands without quotes (a list of { key = ...; value = ...; } takes "
-				  "any name)");
+		return fail(p, t,
+			"a name stands without quotes (a list of { key = ...; value = ...; } takes "
+			"any name)");
 	if (t->type != TOKEN_NAME)
 		return unexpected(p, open, "a name is expected");
 	if (t[1].type != '=') {

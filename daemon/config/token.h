@@ -26,11 +26,11 @@ enum token_type {
 struct token {
 	int type;
 	const char *file; /* by node_file() */
-	unsigned line;    /* where it begins, from 1 */
-	unsigned end;     /* the line where it ends */
-	bool glued;       /* it follows the one before it without space */
-	/* A name; a number as libconfig shall read it; a string's value; an included file's path; what
-	 * is bad. NULL for punctuation. */
+	unsigned line;	  /* where it begins, from 1 */
+	unsigned end;	  /* the line where it ends */
+	bool glued;	  /* it follows the one before it without space */
+	/* A name; a number as libconfig shall read it; a string's value; an included file's path;
+	 * what is bad. NULL for punctuation. */
 	char *text;
 };
 void token_fini(struct token *t);
