@@ -1,0 +1,38 @@
+/* The keys of a http step. */
+#include "base/cleanup.h"
+#include "kinds/kind_table.h"
+
+const struct key http_keys[HTTP_KEYS] = {
+	{.section = "http",
+		.name = "url",
+		.type = KEY_TEMPLATE,
+		.required = true,
+		.doc = "what is asked"},
+	{.section = "http",
+		.name = "method",
+		.type = KEY_TEMPLATE,
+		.fallback = "GET",
+		.doc = "the HTTP method"},
+	{.section = "http",
+		.name = "headers",
+		.type = KEY_FREE,
+		.doc = "header lines, NAME = value"},
+	{.section = "http",
+		.name = "body",
+		.type = KEY_TEMPLATE,
+		.doc = "what is sent"},
+	{.section = "http",
+		.name = "expect",
+		.type = KEY_FREE,
+		.doc = "fields that the JSON answer must have"},
+	{.section = "http",
+		.name = "codes",
+		.type = KEY_INTS,
+		.fallback = "200 to 299",
+		.least = 100,
+		.doc = "the HTTP statuses that are well"},
+	{.section = "http",
+		.name = "text",
+		.type = KEY_TEMPLATE,
+		.doc = "what the answer must contain"},
+};
