@@ -1,14 +1,15 @@
 /* The kind `dbt`: one dbt command as a child, followed event by event.
  *
- * Happy path: begin -> spawn (its lock: the project, shared; alone for `deps`) -> events tell how far
- * it is -> exit 0 -> run_results.json of this invocation gives the rows -> done, ok.
- * Failures: exit 1 or 2 are read together with what failed (dbt_outcome.c). An artifact that is
- * missing, cut off or of another invocation is left aside and the log's events stand. A stop is a
- * SIGINT to dbt alone, so that it cancels its queries and writes what it has; dbt that does not end
- * is killed after the step's kill_after. Secrets never reach argv: what argv is made of is expanded
- * where none can be had. */
-#include <stdlib.h>
+ * Happy path: begin -> spawn (its lock: the project, shared; alone for `deps`) -> events tell how
+ * far it is -> exit 0 -> run_results.json of this invocation gives the rows -> done, ok. Failures:
+ * exit 1 or 2 are read together with what failed (dbt_outcome.c). An artifact that is missing, cut
+ * off or of another invocation is left aside and the log's events stand. A stop is a SIGINT to dbt
+ * alone, so that it cancels its queries and writes what it has; dbt that does not end is killed
+ * after the step's kill_after. Secrets never reach argv: what argv is made of is expanded where
+ * none can be had. */
+#include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/json.h"
 #include "base/memory.h"
@@ -116,10 +117,12 @@ static void ended(struct dbt *d, const struct kind_context *ctx, const struct ki
 	_cleanup_free_ char *skipped = NULL;
 
 	read_artifacts(d, event);
+	dbt_log_explain_operation(&d->log);
 	ret->type = KIND_DONE;
 	ret->outcome = dbt_outcome(ctx, &d->log, event->status, &d->stderr_words, &ret->reason);
 	ret->not_counted = event->status->end == END_NOT_STARTED && event->status->lease_over;
-	ret->rows = dbt_nodes_rows(&d->log.nodes);
+	ret->rows = dbt_nodes_rows(
+		&d->log.nodes, dbt_command_builds(node_string(d->params, "command")));
 	ret->note = cJSON_CreateObject();
 	kind_note_done(ret);
 	skipped = dbt_holds_up(d);
@@ -156,7 +159,7 @@ static int dbt_spawn(void *state, const struct kind_context *ctx, const char *ac
 	ret->cwd = dbt_command_project(d->params, ret_error);
 	if (!ret->cwd)
 		return -EINVAL;
-	ret->env = dbt_command_env(d->params, ctx->attempt_directory);
+	ret->env = dbt_command_env(d->params, ret->cwd, ctx->attempt_directory);
 	ret->directories = strv_add(ret->directories, &n, xstrdup("target"));
 	ret->directories = strv_add(ret->directories, &n, xstrdup("logs"));
 	ret->stop_signal = SIGINT;

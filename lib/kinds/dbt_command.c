@@ -29,6 +29,16 @@ bool dbt_command_writes(const char *command)
 	return str_eq(command, "deps") || str_eq(command, "clean");
 }
 
+bool dbt_command_builds(const char *command)
+{
+	static const char *const words[] = {"build", "run", "seed", "snapshot", "clone", "retry"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (str_eq(words[i], command))
+			return true;
+	return false;
+}
+
 /* "source_freshness" and "source freshness" alike; what is no pair is one word with dashes. */
 static int add_command(struct argv *a, const char *command, char **ret_error)
 {
@@ -37,8 +47,8 @@ static int add_command(struct argv *a, const char *command, char **ret_error)
 
 	if (!word || !*word || strspn(word, "abcdefghijklmnopqrstuvwxyz_- ") != strlen(word) ||
 		strchr("_- ", *word)) {
-		*ret_error = xasprintf(
-			"dbt: \"%s\" is no command of dbt's", command ? command : "");
+		*ret_error =
+			xasprintf("dbt: \"%s\" is no command of dbt's", command ? command : "");
 		return -EINVAL;
 	}
 	for (char *c = word; *c; c++)
@@ -185,14 +195,15 @@ char *dbt_command_project(const struct node *params, char **ret_error)
 	return xstrndup(project, len);
 }
 
-char **dbt_command_env(const struct node *params, const char *attempt_directory)
+char **dbt_command_env(
+	const struct node *params, const char *project, const char *attempt_directory)
 {
 	const char *profiles = node_string(params, "profiles");
 	struct argv e = {0};
 
 	e.v = strv_add(e.v, &e.n, xasprintf("DBT_TARGET_PATH=%s/target", attempt_directory));
 	e.v = strv_add(e.v, &e.n, xasprintf("DBT_LOG_PATH=%s/logs", attempt_directory));
-	e.v = strv_add(e.v, &e.n, xasprintf("DBT_PROJECT_DIR=%s", node_string(params, "project")));
+	e.v = strv_add(e.v, &e.n, xasprintf("DBT_PROJECT_DIR=%s", project));
 	if (profiles && *profiles)
 		e.v = strv_add(e.v, &e.n, xasprintf("DBT_PROFILES_DIR=%s", profiles));
 	e.v = strv_add(e.v, &e.n, xstrdup("DBT_SEND_ANONYMOUS_USAGE_STATS=false"));

@@ -7,7 +7,8 @@ const struct key dbt_keys[DBT_KEYS] = {
 		.name = "command",
 		.type = KEY_TEMPLATE,
 		.required = true,
-		.doc = "build, run, test, seed, snapshot, deps, source_freshness, compile, run_operation, ..."},
+		.doc = "build, run, test, seed, snapshot, deps, source_freshness, compile, "
+		       "run_operation, ..."},
 	{.section = "dbt",
 		.name = "project",
 		.type = KEY_TEMPLATE,

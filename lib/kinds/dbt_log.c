@@ -1,11 +1,11 @@
 /* Reading dbt's events. */
 #include <stdlib.h>
 #include <string.h>
-#include "base/instant.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "kinds/dbt_log.h"
 #include "kinds/dbt_message.h"
+#include "time/instant.h"
 
 #define TOTAL_MAX 10000000
 
@@ -48,7 +48,8 @@ static void read_total(struct dbt_log *log, int64_t total)
 
 static void read_node(struct dbt_node *node, const struct event *e)
 {
-	const char *relation = json_string(json_get(e->node_info, "node_relation"), "relation_name");
+	const char *relation =
+		json_string(json_get(e->node_info, "node_relation"), "relation_name");
 	usec_t started = read_time(json_string(e->node_info, "node_started_at"));
 	usec_t ended = read_time(json_string(e->node_info, "node_finished_at"));
 	const cJSON *seconds = json_get(e->data, "execution_time");
@@ -73,7 +74,7 @@ static bool on_start(struct dbt_log *log, const struct event *e, char **ret_news
 {
 	struct dbt_node *node = dbt_nodes_get(&log->nodes, e->unique_id);
 
-	if (!node || node->state >= DBT_OK)
+	if (!node || node->state >= DBT_RUNNING)
 		return false;
 	if (!dbt_node_is_hook(node))
 		read_total(log, json_int(e->data, "total", 0));
@@ -204,7 +205,8 @@ static handler *handler_of(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (str_eq(handlers[i].name, name))
 			return handlers[i].handle;
-	/* LogModelResult, LogTestResult, LogSeedResult, LogSnapshotResult, LogFreshnessResult, ... */
+	/* LogModelResult, LogTestResult, LogSeedResult, LogSnapshotResult, LogFreshnessResult, ...
+	 */
 	if (len > 9 && str_starts(name, "Log") && strcmp(name + len - 6, "Result") == 0)
 		return on_end;
 	return NULL;
@@ -242,6 +244,20 @@ static bool read_event(
 	if (handle)
 		*ret_changed = handle(log, &e, ret_news);
 	return true;
+}
+
+void dbt_log_explain_operation(struct dbt_log *log)
+{
+	for (size_t i = 0; i < log->nodes.n && log->n_errors; i++) {
+		struct dbt_node *node = &log->nodes.items[i];
+
+		if (node->state != DBT_FAILED || node->message ||
+			!str_eq(node->resource_type, "macro"))
+			continue;
+		dbt_node_set_message(&log->nodes, node, log->errors[0]);
+		while (log->n_errors)
+			free(log->errors[--log->n_errors]);
+	}
 }
 
 bool dbt_log_text(struct dbt_log *log, const char *text, size_t len, bool partial, char **ret_news)

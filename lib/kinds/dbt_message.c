@@ -51,15 +51,27 @@ static bool is_header(struct line l)
 {
 	const char *in = memmem(l.text, l.len, " Error in ", 10);
 
-	return ends_with(l, " Error") || ends_with(l, "error:") ||
-		(in && l.text[l.len - 1] == ')');
+	return ends_with(l, " Error") || ends_with(l, "error:") || (in && l.text[l.len - 1] == ')');
 }
 
 /* Headers that say no more than that something is wrong. */
 static bool is_plain_header(struct line l)
 {
 	return (l.len >= 14 && strncmp(l.text, "Database Error", 14) == 0) ||
-		(l.len >= 13 && strncmp(l.text, "Runtime Error", 13) == 0) || ends_with(l, "error:");
+	       (l.len >= 13 && strncmp(l.text, "Runtime Error", 13) == 0) || ends_with(l, "error:");
+}
+
+/* What a line that ends in a colon announces. */
+static void append_announced(struct buf *b, const char *message)
+{
+	struct line line;
+
+	while (b->len < LINE_MAX && next_line(&message, &line)) {
+		if (line.len > 16 && strncmp(line.text, "compiled code at", 16) == 0)
+			return;
+		buf_putc(b, ' ');
+		buf_append(b, line.text, line.len);
+	}
 }
 
 static char *compose(const char *message, bool whole_header)
@@ -87,6 +99,8 @@ static char *compose(const char *message, bool whole_header)
 				header.text),
 			header.text);
 	buf_append(&b, line.text, line.len);
+	if (ends_with(line, ":"))
+		append_announced(&b, message);
 	return text_one_line(b.data, b.len, LINE_MAX);
 }
 

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "kinds/dbt_nodes.h"
 
-#define ID_MAX   1024
+#define ID_MAX	 1024
 #define CUT_DOWN 200 /* bytes of a message beyond DBT_MESSAGES_MAX */
 
 void dbt_nodes_fini(struct dbt_nodes *nodes)

@@ -7,10 +7,10 @@
 #include <stdint.h>
 #include "base/text.h"
 
-#define DBT_NODES_MAX    50000 /* further ones are counted and not kept */
-#define DBT_MESSAGE_MAX  4096  /* bytes of one message */
+#define DBT_NODES_MAX	 50000 /* further ones are counted and not kept */
+#define DBT_MESSAGE_MAX	 4096  /* bytes of one message */
 #define DBT_MESSAGES_MAX 2000  /* so many messages are kept whole, the others cut short */
-#define DBT_UNKNOWN      INT64_MIN
+#define DBT_UNKNOWN	 INT64_MIN
 
 enum dbt_state {
 	DBT_KNOWN,
@@ -24,11 +24,11 @@ struct dbt_node {
 	char *unique_id;     /* "model.project.name" */
 	char *resource_type; /* "model", "test", "source", ... */
 	enum dbt_state state;
-	char *status;        /* dbt's word; NULL: not ended */
-	char *message;       /* NULL: none */
+	char *status;  /* dbt's word; NULL: not ended */
+	char *message; /* NULL: none */
 	char *relation_name;
-	double execution_time;      /* seconds; below 0: unknown */
-	int64_t failures;           /* these three: or DBT_UNKNOWN */
+	double execution_time; /* seconds; below 0: unknown */
+	int64_t failures;      /* these three: or DBT_UNKNOWN */
 	int64_t rows_affected;
 	int64_t bytes_processed;
 	usec_t started_at, ended_at; /* 0: unknown */
@@ -72,5 +72,6 @@ char *dbt_node_label(const struct dbt_node *node);
 char *dbt_nodes_skipped(const struct dbt_nodes *nodes);
 
 /* Rows for the store, of every node that has ended:
- * {"node_result": [...], "source_freshness": [...]}; NULL: none. */
-cJSON *dbt_nodes_rows(const struct dbt_nodes *nodes);
+ * {"node_result": [...], "source_freshness": [...]}; NULL: none. `built`: the command makes
+ * relations; else no row names one. */
+cJSON *dbt_nodes_rows(const struct dbt_nodes *nodes, bool built);

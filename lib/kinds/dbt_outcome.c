@@ -10,9 +10,9 @@
 
 /* Everything that went wrong: nodes first, then what belongs to none. */
 struct failures {
-	size_t n, n_passing;
+	size_t n, n_nodes, n_passing;
 	const struct dbt_node *node; /* the one to name: the first that no retry helps */
-	const char *error;           /* or this, when it is no node's */
+	const char *error;	     /* or this, when it is no node's */
 };
 
 static bool may_pass(enum dbt_class c)
@@ -29,11 +29,17 @@ static void add_failure(
 		f->error = error;
 	}
 	f->n++;
+	f->n_nodes += node != NULL;
 	f->n_passing += passing;
 }
 
-/* explained: only nodes with a message. What was running when dbt was stopped ends in error too, but
- * without one. */
+/* explained: only nodes with a message. What was running when dbt was stopped ends in error too,
+ * but without one. */
+static bool counts_as_failure(const struct dbt_node *node, bool explained)
+{
+	return node->state == DBT_FAILED && (node->message || !explained);
+}
+
 static struct failures collect(const struct dbt_log *log, bool explained)
 {
 	struct failures f = {0};
@@ -41,15 +47,14 @@ static struct failures collect(const struct dbt_log *log, bool explained)
 	for (size_t i = 0; i < log->nodes.n; i++) {
 		const struct dbt_node *node = &log->nodes.items[i];
 
-		if (node->state == DBT_FAILED && (node->message || !explained))
+		if (counts_as_failure(node, explained))
 			add_failure(&f,
 				!str_eq(node->status, "fail") &&
 					may_pass(dbt_message_class(node->message)),
 				node, NULL);
 	}
 	for (size_t i = 0; i < log->n_errors; i++)
-		add_failure(
-			&f, may_pass(dbt_message_class(log->errors[i])), NULL, log->errors[i]);
+		add_failure(&f, may_pass(dbt_message_class(log->errors[i])), NULL, log->errors[i]);
 	return f;
 }
 
@@ -68,9 +73,10 @@ static char *describe(const struct dbt_node *node)
 	return xasprintf("status \"%s\"", node->status ? node->status : "unknown");
 }
 
-static void append_others(struct buf *b, const struct dbt_nodes *nodes, const struct failures *f)
+static void append_others(
+	struct buf *b, const struct dbt_nodes *nodes, const struct failures *f, bool explained)
 {
-	size_t named = 0, left = nodes->n_failed - (f->node ? 1 : 0);
+	size_t named = 0, left = f->n_nodes - (f->node ? 1 : 0);
 
 	if (!left)
 		return;
@@ -78,7 +84,7 @@ static void append_others(struct buf *b, const struct dbt_nodes *nodes, const st
 	for (size_t i = 0; i < nodes->n && named < MORE_NAMES; i++) {
 		_cleanup_free_ char *name = NULL;
 
-		if (nodes->items[i].state != DBT_FAILED || &nodes->items[i] == f->node)
+		if (!counts_as_failure(&nodes->items[i], explained) || &nodes->items[i] == f->node)
 			continue;
 		name = dbt_node_name(&nodes->items[i]);
 		buf_printf(b, "%s%s", named++ ? ", " : "", name);
@@ -87,7 +93,7 @@ static void append_others(struct buf *b, const struct dbt_nodes *nodes, const st
 		buf_puts(b, ", ...");
 }
 
-static char *failure_reason(const struct dbt_log *log, const struct failures *f)
+static char *failure_reason(const struct dbt_log *log, const struct failures *f, bool explained)
 {
 	_cleanup_buf_ struct buf b = BUF_NULL;
 	_cleanup_free_ char *label = NULL, *what = NULL;
@@ -100,7 +106,7 @@ static char *failure_reason(const struct dbt_log *log, const struct failures *f)
 		what = dbt_message_line_with_header(f->error);
 		buf_printf(&b, "dbt: %s", what ? what : "failed");
 	}
-	append_others(&b, &log->nodes, f);
+	append_others(&b, &log->nodes, f, explained);
 	return text_one_line(b.data, b.len, REASON_MAX);
 }
 
@@ -121,6 +127,29 @@ static enum outcome unnamed(const struct dbt_log *log, const struct action_statu
 	return may_pass(dbt_message_class(words)) ? OUTCOME_TRANSIENT : OUTCOME_FAILED;
 }
 
+/* Where a stop met it: what still runs, or what ended without a word. */
+static void append_position(struct buf *b, const struct dbt_log *log)
+{
+	const struct dbt_nodes *nodes = &log->nodes;
+	const struct dbt_node *in = NULL;
+	size_t done = nodes->n_done;
+
+	if (nodes->n_running)
+		in = &nodes->items[nodes->running[0]];
+	for (size_t i = 0; i < nodes->n; i++)
+		if (nodes->items[i].state == DBT_FAILED && !nodes->items[i].message) {
+			in = in ? in : &nodes->items[i];
+			done -= dbt_node_is_hook(&nodes->items[i]) ? 0 : 1;
+		}
+	if (log->total)
+		buf_printf(b, ", %zu of %zu nodes done", done, log->total);
+	if (in) {
+		_cleanup_free_ char *name = dbt_node_name(in);
+
+		buf_printf(b, ", in %s", name);
+	}
+}
+
 /* Stopped, or gone: how far it was, and what had failed till then. */
 static enum outcome ended_early(const struct kind_context *ctx, const struct dbt_log *log,
 	const struct action_status *status, char **ret_reason)
@@ -131,16 +160,9 @@ static enum outcome ended_early(const struct kind_context *ctx, const struct dbt
 	struct failures f = collect(log, true);
 
 	buf_printf(&b, "dbt: %s", why ? why : "ended");
-	if (log->total)
-		buf_printf(&b, ", %zu of %zu nodes done", log->nodes.n_done, log->total);
-	if (log->nodes.n_running) {
-		_cleanup_free_ char *name =
-			dbt_node_name(&log->nodes.items[log->nodes.running[0]]);
-
-		buf_printf(&b, ", in %s", name);
-	}
+	append_position(&b, log);
 	if (f.node) {
-		failed = failure_reason(log, &f);
+		failed = failure_reason(log, &f, true);
 		buf_printf(&b, "; before that: %s", failed + strlen("dbt: "));
 	}
 	*ret_reason = text_one_line(b.data, b.len, REASON_MAX);
@@ -166,6 +188,6 @@ enum outcome dbt_outcome(const struct kind_context *ctx, const struct dbt_log *l
 	f = collect(log, false);
 	if (!f.n)
 		return unnamed(log, status, stderr_words, ret_reason);
-	*ret_reason = failure_reason(log, &f);
+	*ret_reason = failure_reason(log, &f, false);
 	return f.n == f.n_passing ? OUTCOME_TRANSIENT : OUTCOME_FAILED;
 }

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/instant.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "kinds/dbt_results.h"
+#include "time/instant.h"
 
 #define CLOCK_SLACK (2 * USEC_SEC)
 
@@ -70,7 +70,8 @@ static void read_timing(struct dbt_node *node, const cJSON *result)
 	const cJSON *step;
 	usec_t from = 0, to = 0;
 
-	cJSON_ArrayForEach(step, json_get(result, "timing")) {
+	cJSON_ArrayForEach(step, json_get(result, "timing"))
+	{
 		usec_t started = read_time(step, "started_at");
 		usec_t ended = read_time(step, "completed_at");
 
@@ -115,8 +116,7 @@ enum dbt_artifact dbt_results_read(struct dbt_nodes *nodes, const char *data, si
 
 	if (rc != DBT_ARTIFACT_READ)
 		return rc;
-	cJSON_ArrayForEach(result, results)
-		read_result(nodes, result);
+	cJSON_ArrayForEach(result, results) read_result(nodes, result);
 	return rc;
 }
 
@@ -174,7 +174,6 @@ enum dbt_artifact dbt_sources_read(struct dbt_nodes *nodes, const char *data, si
 
 	if (rc != DBT_ARTIFACT_READ)
 		return rc;
-	cJSON_ArrayForEach(result, results)
-		read_source(nodes, result);
+	cJSON_ArrayForEach(result, results) read_source(nodes, result);
 	return rc;
 }

@@ -6,9 +6,9 @@
 
 enum dbt_artifact {
 	DBT_ARTIFACT_READ,
-	DBT_ARTIFACT_ABSENT,     /* no data */
+	DBT_ARTIFACT_ABSENT,	 /* no data */
 	DBT_ARTIFACT_UNREADABLE, /* cut off, or no such JSON */
-	DBT_ARTIFACT_FOREIGN,    /* of another invocation */
+	DBT_ARTIFACT_FOREIGN,	 /* of another invocation */
 };
 
 /* Lays the results over the nodes. `invocation_id`: the log's; NULL when it was not seen, and then

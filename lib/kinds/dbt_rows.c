@@ -16,7 +16,7 @@ static void set_count(cJSON *row, const char *key, int64_t value)
 		json_set_int(row, key, value);
 }
 
-static cJSON *node_row(const struct dbt_node *node)
+static cJSON *node_row(const struct dbt_node *node, bool built)
 {
 	cJSON *row = cJSON_CreateObject();
 
@@ -24,7 +24,7 @@ static cJSON *node_row(const struct dbt_node *node)
 	json_set_string(row, "resource_type", node->resource_type);
 	json_set_string(row, "status", node->status);
 	json_set_string(row, "message", node->message);
-	json_set_string(row, "relation_name", node->relation_name);
+	json_set_string(row, "relation_name", built ? node->relation_name : NULL);
 	set_number(row, "execution_time", node->execution_time);
 	set_count(row, "failures", node->failures);
 	set_count(row, "rows_affected", node->rows_affected);
@@ -46,7 +46,7 @@ static cJSON *source_row(const struct dbt_node *node)
 	return row;
 }
 
-cJSON *dbt_nodes_rows(const struct dbt_nodes *nodes)
+cJSON *dbt_nodes_rows(const struct dbt_nodes *nodes, bool built)
 {
 	cJSON *rows, *results = NULL, *sources = NULL;
 
@@ -59,7 +59,7 @@ cJSON *dbt_nodes_rows(const struct dbt_nodes *nodes)
 			continue;
 		if (!*list)
 			*list = cJSON_CreateArray();
-		cJSON_AddItemToArray(*list, source ? source_row(node) : node_row(node));
+		cJSON_AddItemToArray(*list, source ? source_row(node) : node_row(node, built));
 	}
 	if (!results && !sources)
 		return NULL;

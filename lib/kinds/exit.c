@@ -16,7 +16,8 @@ static bool has_code(const int64_t *codes, size_t n, int code)
 	return false;
 }
 
-static enum outcome stopped(const struct kind_context *ctx, enum stop_reason stop, char **ret_reason)
+static enum outcome stopped(
+	const struct kind_context *ctx, enum stop_reason stop, char **ret_reason)
 {
 	char span[DURATION_MAX];
 
@@ -44,8 +45,8 @@ static enum outcome stopped(const struct kind_context *ctx, enum stop_reason sto
 
 static enum outcome not_started(const struct action_status *status, char **ret_reason)
 {
-	static const char *const passing[] = {
-		"Resource temporarily unavailable", "Cannot allocate memory", "Too many open files"};
+	static const char *const passing[] = {"Resource temporarily unavailable",
+		"Cannot allocate memory", "Too many open files"};
 	const char *why = status->message ? status->message : "no reason given";
 
 	if (status->lease_over) {
@@ -62,8 +63,9 @@ static enum outcome not_started(const struct action_status *status, char **ret_r
 static enum outcome out_of_memory(const struct action_status *status, char **ret_reason)
 {
 	if (status->max_rss)
-		*ret_reason = xasprintf("killed: the machine was out of memory (its peak: %llu MiB)",
-			(unsigned long long)(status->max_rss >> 20));
+		*ret_reason =
+			xasprintf("killed: the machine was out of memory (its peak: %llu MiB)",
+				(unsigned long long)(status->max_rss >> 20));
 	else
 		*ret_reason = xstrdup("killed: the machine was out of memory");
 	return OUTCOME_TRANSIENT;
@@ -106,8 +108,8 @@ enum outcome kind_exit_outcome(
 	}
 	*ret_reason = xasprintf("exit code %d", status->code);
 	return has_code(ctx->transient_codes, ctx->n_transient_codes, status->code)
-		? OUTCOME_TRANSIENT
-		: OUTCOME_FAILED;
+		       ? OUTCOME_TRANSIENT
+		       : OUTCOME_FAILED;
 }
 
 void kind_note_done(struct kind_command *done)

@@ -4,6 +4,7 @@
  * Failures: the exit code, a signal, a stop or no report at all name the outcome (exit.c); the last
  * line on standard error says why. An argument that reveals a secret ends the attempt before
  * anything is started. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
