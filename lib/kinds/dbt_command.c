@@ -76,27 +76,48 @@ static void add_option(struct argv *a, const char *option, const char *value)
 	add(a, value);
 }
 
-/* dbt takes a list of words after --select and --exclude. */
-static int add_words(struct argv *a, const char *option, const char *words, char **ret_error)
+static int add_word(struct argv *a, const char *option, const char *word, char **ret_error)
 {
-	_cleanup_free_ char *copy = xstrdup(words ? words : "");
-	char *rest = copy, *word;
-	bool first = true;
-
-	while ((word = strsep(&rest, " \t\r\n"))) {
-		if (!*word)
-			continue;
-		if (*word == '-') {
-			*ret_error = xasprintf(
-				"dbt: %s: %s would be read as an option", option + 2, word);
-			return -EINVAL;
-		}
-		if (first)
-			add(a, option);
-		first = false;
-		add(a, word);
+	if (*word == '-') {
+		*ret_error = xasprintf("dbt: %s: %s would be read as an option", option + 2, word);
+		return -EINVAL;
 	}
+	add(a, word);
 	return 0;
+}
+
+static int add_split(struct argv *a, const char *option, const char *words, char **ret_error)
+{
+	_cleanup_free_ char *copy = xstrdup(words);
+	char *rest = copy, *word;
+	int rc = 0;
+
+	while (rc == 0 && (word = strsep(&rest, " \t\r\n")))
+		if (*word)
+			rc = add_word(a, option, word, ret_error);
+	return rc;
+}
+
+/* dbt takes a list of words after --select and --exclude: here a text of several, or a list. */
+static int add_words(struct argv *a, const char *option, const struct node *words, char **ret_error)
+{
+	size_t before = a->n;
+	int rc = 0;
+
+	if (!words)
+		return 0;
+	add(a, option);
+	if (words->type == NODE_STRING)
+		rc = add_split(a, option, words->string, ret_error);
+	for (size_t i = 0; rc == 0 && i < words->n_children; i++)
+		if (words->children[i]->type == NODE_STRING)
+			rc = add_split(a, option, words->children[i]->string, ret_error);
+	if (rc == 0 && a->n == before + 1) { /* no word: no option */
+		a->n = before;
+		free(a->v[before]);
+		a->v[before] = NULL;
+	}
+	return rc;
 }
 
 /* From libconfig a group, or a list of { key; value; } where a key is no name of libconfig's. */
@@ -163,9 +184,9 @@ int dbt_command_argv(const struct node *params, char ***ret_argv, char **ret_err
 	add(&a, executable && *executable ? executable : "dbt");
 	rc = add_command(&a, node_string(params, "command"), ret_error);
 	if (rc == 0)
-		rc = add_words(&a, "--select", node_string(params, "select"), ret_error);
+		rc = add_words(&a, "--select", node_get(params, "select"), ret_error);
 	if (rc == 0)
-		rc = add_words(&a, "--exclude", node_string(params, "exclude"), ret_error);
+		rc = add_words(&a, "--exclude", node_get(params, "exclude"), ret_error);
 	if (rc < 0) {
 		strv_free(a.v);
 		return rc;

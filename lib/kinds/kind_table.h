@@ -7,7 +7,7 @@ extern const struct kind kind_metabase_sync, kind_terraform, kind_http;
 
 enum {
 	DBT_KEYS = 13,
-	METABASE_SYNC_KEYS = 3,
+	METABASE_SYNC_KEYS = 7,
 	TERRAFORM_KEYS = 9,
 	HTTP_KEYS = 7,
 };

@@ -488,6 +488,45 @@ static void a_huge_line_is_passed_over_and_the_next_one_read(void **state)
 	dbt_log_fini(&log);
 }
 
+static uint32_t next_random(uint32_t *seed)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return *seed >> 8;
+}
+
+/* Bytes changed, doubled and lost: whatever comes, counts and memory stay in bounds. */
+static void damaged_logs_and_results_are_survived(void **state)
+{
+	static const char *const names[] = {"broken_model", "hook", "freshness", "refused"};
+	uint32_t seed = 20261121;
+
+	for (unsigned round = 0; round < 120; round++) {
+		_cleanup_free_ char *path = xasprintf("dbt/%s.log", names[round % 4]);
+		size_t len = 0, results_len = 0;
+		_cleanup_free_ char *text = fixture_file(path, &len);
+		_cleanup_free_ char *results =
+			fixture_file("dbt/hook.run_results.json", &results_len);
+		struct dbt_log log = {0};
+
+		assert_true(len && results_len);
+		for (unsigned i = 0; i < 1 + round; i++) {
+			text[next_random(&seed) % len] = (char)next_random(&seed);
+			results[next_random(&seed) % results_len] = "\"{}[],:0a\\"[i % 10];
+		}
+		for (size_t at = 0; at < len;) {
+			size_t n = MIN(len - at, 1 + next_random(&seed) % 4000);
+
+			dbt_log_feed(&log, text + at, n);
+			at += n;
+		}
+		dbt_results_read(&log.nodes, results, results_len, NULL, 0);
+		assert_true(log.nodes.n_done + log.nodes.n_running <= log.nodes.n);
+		assert_true(log.nodes.n_failed + log.nodes.n_skipped <= log.nodes.n);
+		cJSON_Delete(dbt_nodes_rows(&log.nodes, true));
+		dbt_log_fini(&log);
+	}
+}
+
 static void the_table_of_nodes_is_bounded(void **state)
 {
 	struct dbt_nodes nodes = {0};
@@ -542,6 +581,7 @@ int main(void)
 		cmocka_unit_test(mixed_failures_are_failed_and_name_what_no_retry_helps),
 		cmocka_unit_test(foreign_lines_are_passed_over),
 		cmocka_unit_test(a_huge_line_is_passed_over_and_the_next_one_read),
+		cmocka_unit_test(damaged_logs_and_results_are_survived),
 		cmocka_unit_test(the_table_of_nodes_is_bounded),
 		cmocka_unit_test(messages_are_cut_at_whole_characters),
 	};

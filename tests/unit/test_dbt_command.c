@@ -37,6 +37,12 @@ static void arguments_follow_from_the_keys(void **state)
 		"dbt|build|--no-defer|--log-format|json|--no-use-colors");
 }
 
+static void a_selection_is_a_text_or_a_list(void **state)
+{
+	assert_argv("{\"command\":\"run\",\"select\":[\"a b\",\" \",\"+c\"],\"exclude\":[]}",
+		"dbt|run|--select|a|b|+c|--log-format|json|--no-use-colors");
+}
+
 static void vars_become_json(void **state)
 {
 	assert_argv("{\"command\":\"build\",\"vars\":{\"day\":\"2026-01-01\",\"n\":3,\"deep\":"
@@ -146,6 +152,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arguments_follow_from_the_keys),
+		cmocka_unit_test(a_selection_is_a_text_or_a_list),
 		cmocka_unit_test(vars_become_json),
 		cmocka_unit_test(what_would_be_read_as_an_option_is_refused),
 		cmocka_unit_test(an_attempt_writes_into_its_own_folder),
