@@ -1,5 +1,10 @@
 -- Migration 1: the schema nightjar. Forward only; daemon/pg/migrate.c runs what is missing.
-CREATE SCHEMA IF NOT EXISTS nightjar;
+-- A role that may not create schemas can be given one by somebody who may.
+DO $$ BEGIN
+    IF to_regnamespace('nightjar') IS NULL THEN
+        CREATE SCHEMA nightjar;
+    END IF;
+END $$;
 
 CREATE TABLE nightjar.migration (
     version    integer PRIMARY KEY,
@@ -22,6 +27,67 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'nightjar: epoch % is over', e USING ERRCODE = 'NJ001';
     END IF;
+END $$;
+
+-- Ends the writing sessions of a machine's daemon but this one; true when none is left. One that
+-- was stopped in the middle of a transaction would keep its locks, and one whose client is long
+-- gone could still commit something old.
+CREATE FUNCTION nightjar.end_sessions(machine uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..100 LOOP
+        PERFORM pg_stat_clear_snapshot();
+        PERFORM pg_terminate_backend(a.pid) FROM pg_stat_activity a
+            WHERE a.application_name = 'nightjard ' || machine || ' write'
+            AND a.datname = current_database() AND a.pid <> pg_backend_pid();
+        IF NOT FOUND THEN
+            RETURN true;
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+    RETURN false;
+EXCEPTION WHEN insufficient_privilege THEN
+    RETURN false;
+END $$;
+
+-- Takes the leader row if it is free, this machine's, or has not been renewed for `patience`: by
+-- the server's clock, or because the caller saw it unchanged at `stuck_at` for that long. epoch is
+-- NULL where another daemon leads; the rest then says who.
+CREATE FUNCTION nightjar.take(machine uuid, host_name text, patience interval,
+    stuck_at timestamptz,
+    OUT epoch bigint, OUT holder uuid, OUT host text, OUT renewed_at timestamptz)
+LANGUAGE plpgsql AS $$
+DECLARE
+    l nightjar.leader;
+BEGIN
+    SELECT * INTO STRICT l FROM nightjar.leader;
+    holder := l.holder;
+    host := l.host;
+    renewed_at := l.renewed_at;
+    IF l.holder <> machine AND l.renewed_at > clock_timestamp() - patience
+        AND l.renewed_at IS DISTINCT FROM stuck_at THEN
+        RETURN;
+    END IF;
+    IF l.holder IS NOT NULL THEN
+        PERFORM nightjar.end_sessions(l.holder);
+    END IF;
+    UPDATE nightjar.leader u
+        SET epoch = u.epoch + 1, holder = machine, host = host_name,
+            renewed_at = clock_timestamp()
+        WHERE u.epoch = l.epoch AND u.holder IS NOT DISTINCT FROM l.holder
+        AND (u.holder IS NULL OR u.holder = machine OR u.renewed_at = l.renewed_at)
+        RETURNING u.epoch INTO epoch;
+END $$;
+
+-- After a loss of the connection: is the row still ours? Renews it then.
+CREATE FUNCTION nightjar.resume(e bigint, machine uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT nightjar.end_sessions(machine) THEN
+        RAISE EXCEPTION 'an older session of this daemon does not end'
+            USING ERRCODE = 'lock_not_available';
+    END IF;
+    UPDATE nightjar.leader u SET renewed_at = clock_timestamp()
+        WHERE u.epoch = e AND u.holder = machine;
+    RETURN FOUND;
 END $$;
 
 CREATE TABLE nightjar.job (
@@ -241,3 +307,65 @@ CREATE TABLE nightjar.report (
     status  jsonb NOT NULL,
     PRIMARY KEY (run_id, cell, step, attempt, action)
 );
+
+-- --- views for people, and for Metabase ---------------------------------------------------------
+
+CREATE VIEW nightjar.run_history AS
+SELECT r.job || '#' || r.number AS run, r.job, r.number, r.trigger, r.state, r.outcome, r.reason,
+    r.scheduled_for, r.created_at, r.started_at, r.ended_at,
+    r.started_at - r.scheduled_for AS late_by, r.ended_at - r.started_at AS took,
+    (SELECT count(*) FROM nightjar.cell c WHERE c.run_id = r.id) AS cells,
+    (SELECT count(*) FROM nightjar.cell c WHERE c.run_id = r.id
+        AND c.state = 'ended' AND c.outcome <> 'ok'
+        AND NOT (c.outcome = 'skipped' AND NOT coalesce(c.blocked, false))) AS cells_not_ok,
+    o.job || '#' || o.number AS retry_of, r.commit, r.who, r.why, r.id
+FROM nightjar.run r LEFT JOIN nightjar.run o ON o.id = r.retry_of;
+COMMENT ON VIEW nightjar.run_history IS
+    'One row a run: when it was due, how late it started, how long it took, how it ended.';
+
+CREATE VIEW nightjar.cell_history AS
+SELECT r.job || '#' || r.number || '/' || c.name AS cell, r.job, r.number, c.stage, c.name, c.matrix,
+    c.matrix ->> 'environment' AS environment, c.state, c.outcome, c.reason, c.blocked,
+    c.started_at, c.ended_at, c.ended_at - c.started_at AS took,
+    (SELECT count(*) FROM nightjar.attempt a WHERE a.run_id = c.run_id AND a.cell = c.index) AS attempts,
+    c.run_id, c.index
+FROM nightjar.cell c JOIN nightjar.run r ON r.id = c.run_id;
+COMMENT ON VIEW nightjar.cell_history IS
+    'One row a cell of a run, with its place in the matrix and the number of attempts it took.';
+
+CREATE VIEW nightjar.attempt_history AS
+SELECT r.job || '#' || r.number || '/' || c.name || '/' || (c.steps -> a.step ->> 'name')
+        || CASE WHEN a.number > 1 THEN '.' || a.number ELSE '' END AS attempt,
+    r.job, r.number AS run_number, c.stage, c.name AS cell, c.steps -> a.step ->> 'name' AS step,
+    c.steps -> a.step ->> 'kind' AS kind, a.number, a.state, a.counted, a.outcome, a.reason,
+    a.exit_code, a.signal, a.started_at, a.ended_at, a.ended_at - a.started_at AS took,
+    a.max_rss, a.cpu_ms, a.run_id
+FROM nightjar.attempt a
+JOIN nightjar.cell c ON c.run_id = a.run_id AND c.index = a.cell
+JOIN nightjar.run r ON r.id = a.run_id;
+COMMENT ON VIEW nightjar.attempt_history IS
+    'One row a try of a step: how it ended and why, how long it took, its memory (bytes) and CPU (ms).';
+
+CREATE VIEW nightjar.failures AS
+SELECT * FROM nightjar.attempt_history
+WHERE outcome IN ('failed', 'timed_out', 'transient', 'not_ready', 'interrupted', 'needs_person');
+COMMENT ON VIEW nightjar.failures IS
+    'The attempts that did not end well, with their reasons: what fails most, and where.';
+
+CREATE VIEW nightjar.slowest_models AS
+SELECT r.job, c.matrix ->> 'environment' AS environment, c.matrix ->> 'target' AS target,
+    n.unique_id, n.resource_type, count(*) AS times,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY n.execution_time) AS median_seconds,
+    max(n.execution_time) AS longest_seconds, max(n.ended_at) AS last_at
+FROM nightjar.node_result n
+JOIN nightjar.cell c ON c.run_id = n.run_id AND c.index = n.cell
+JOIN nightjar.run r ON r.id = n.run_id
+WHERE r.created_at > now() - interval '30 days'
+GROUP BY 1, 2, 3, 4, 5;
+COMMENT ON VIEW nightjar.slowest_models IS
+    'dbt models and tests of the last 30 days by their median duration in seconds: order by it.';
+
+CREATE VIEW nightjar.skipped_slots AS
+SELECT job, scheduled_for, until, count, reason FROM nightjar.slot WHERE fate = 'skipped';
+COMMENT ON VIEW nightjar.skipped_slots IS
+    'Scheduled instants that became no run, and why; a flood of them is one row with a count.';
