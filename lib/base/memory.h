@@ -22,7 +22,7 @@ void *xmemdup(const void *p, size_t size) __attribute__((returns_nonnull));
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *format, ...) _printf_(1, 2) __attribute__((returns_nonnull));
-char *xvasprintf(const char *format, va_list ap) __attribute__((returns_nonnull));
+char *xvasprintf(const char *format, va_list ap) __attribute__((returns_nonnull, nonnull(1)));
 
 #define xnew(type) ((type *)xcalloc(1, sizeof(type)))
 /* Grows a dynamic array so that it holds at least n + 1 items of `size` bytes. */
