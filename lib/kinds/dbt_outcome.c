@@ -181,13 +181,14 @@ enum outcome dbt_outcome(const struct kind_context *ctx, const struct dbt_log *l
 	}
 	if (status->end != END_EXITED || status->stop != STOP_NONE || status->oom_killed)
 		return ended_early(ctx, log, status, ret_reason);
-	if (log->keyboard_interrupt) {
+	/* dbt also says so when it gives up because the warehouse is gone; then with an error */
+	if (log->keyboard_interrupt && !log->n_errors) {
 		*ret_reason = xstrdup("dbt: interrupted by a SIGINT that nightjar did not send");
 		return OUTCOME_INTERRUPTED;
 	}
-	f = collect(log, false);
+	f = collect(log, log->keyboard_interrupt);
 	if (!f.n)
 		return unnamed(log, status, stderr_words, ret_reason);
-	*ret_reason = failure_reason(log, &f, false);
+	*ret_reason = failure_reason(log, &f, log->keyboard_interrupt);
 	return f.n == f.n_passing ? OUTCOME_TRANSIENT : OUTCOME_FAILED;
 }

@@ -128,6 +128,11 @@ static void every_recording_comes_to_its_outcome_and_reason(void **state)
 		{"operation", 1, OUTCOME_FAILED, "dbt: operation boom: division by zero", NULL},
 		{"terminated", 1, OUTCOME_TRANSIENT,
 			"dbt: model slow: server closed the connection unexpectedly", NULL},
+		/* PostgreSQL restarted in the middle: dbt says it was interrupted */
+		{"restart", 2, OUTCOME_TRANSIENT,
+			"dbt: model slow: server closed the connection unexpectedly; and 1 more: "
+			"stg_customers",
+			"3 models"},
 		{"refused", 2, OUTCOME_TRANSIENT,
 			"dbt: Database Error: connection to server at \"127.0.0.1\", port 5598 "
 			"failed: "
@@ -514,7 +519,7 @@ static void damaged_logs_and_results_are_survived(void **state)
 			results[next_random(&seed) % results_len] = "\"{}[],:0a\\"[i % 10];
 		}
 		for (size_t at = 0; at < len;) {
-			size_t n = MIN(len - at, 1 + next_random(&seed) % 4000);
+			size_t piece = 1 + next_random(&seed) % 4000, n = MIN(len - at, piece);
 
 			dbt_log_feed(&log, text + at, n);
 			at += n;
