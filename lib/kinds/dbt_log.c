@@ -1,11 +1,11 @@
 /* Reading dbt's events. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/instant.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "kinds/dbt_log.h"
 #include "kinds/dbt_message.h"
-#include "time/instant.h"
 
 #define TOTAL_MAX 10000000
 

@@ -3,10 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/instant.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "kinds/dbt_results.h"
-#include "time/instant.h"
 
 #define CLOCK_SLACK (2 * USEC_SEC)
 

@@ -1,11 +1,11 @@
 /* The kind dbt, fed with what real invocations of dbt 1.11 said (tests/data/dbt). */
 #include "unit.h"
 #include <signal.h>
+#include "base/instant.h"
 #include "kinds/dbt_log.h"
 #include "kinds/dbt_results.h"
 #include "kinds/kind_table.h"
 #include "kinds_fixture.h"
-#include "time/instant.h"
 
 struct play {
 	struct node *params;
