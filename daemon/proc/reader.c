@@ -51,21 +51,34 @@ static bool read_header(int fd, uint64_t *ret_offset, off_t *ret_header)
 	return n > 0 && parse_header(text, n, ret_offset, ret_header);
 }
 
-static void file_open(int folder, unsigned i, struct log_file *f)
+/* What is not there, or none of ours, is no error. */
+static int file_open(int folder, unsigned i, struct log_file *f)
 {
 	struct stat st;
 
-	*f = (struct log_file){.fd = -1};
 	f->fd = openat(folder, file_names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (f->fd < 0)
-		return;
+		return errno == ENOENT || errno == ELOOP ? 0 : -errno;
 	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 		(i > 0 && !read_header(f->fd, &f->offset, &f->header)) || st.st_size < f->header) {
 		close(f->fd);
 		f->fd = -1;
-		return;
+		return 0;
 	}
 	f->size = st.st_size - f->header;
+	return 0;
+}
+
+static int files_open(int folder, struct log_file files[N_FILES])
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < N_FILES; i++) {
+		files[i] = (struct log_file){.fd = -1};
+		if (r == 0)
+			r = file_open(folder, i, &files[i]);
+	}
+	return r;
 }
 
 static void files_close(struct log_file files[N_FILES])
@@ -135,17 +148,15 @@ static size_t whole_lines(char *buf, size_t n, size_t cap, bool last, size_t *re
 	return 0;
 }
 
-/* One look at the files. false: look again. */
-static bool read_once(int folder, bool final, uint64_t *position, char *buf, size_t cap,
+/* One look at the files. 0, -EAGAIN: look again, -errno. */
+static int read_once(int folder, bool final, uint64_t *position, char *buf, size_t cap,
 	size_t *ret_len, uint64_t *ret_gap)
 {
 	struct log_file files[N_FILES], *f, *after;
 	uint64_t at = *position;
-	bool good = true;
+	int r = files_open(folder, files);
 
-	for (unsigned i = 0; i < N_FILES; i++)
-		file_open(folder, i, &files[i]);
-	for (;;) {
+	while (r == 0) {
 		ssize_t n;
 		size_t skip = 0;
 
@@ -153,7 +164,7 @@ static bool read_once(int folder, bool final, uint64_t *position, char *buf, siz
 		after = file_after(files, at);
 		n = f ? file_read(f, at, buf, cap) : 0;
 		if (n < 0) {
-			good = false;
+			r = -EAGAIN;
 			break;
 		}
 		*ret_len = whole_lines(buf, n, cap, final && !after, &skip);
@@ -165,21 +176,20 @@ static bool read_once(int folder, bool final, uint64_t *position, char *buf, siz
 		at = after->offset;
 	}
 	files_close(files);
-	return good;
+	return r;
 }
 
 int log_read(const char *folder, bool final, uint64_t *position, char *buf, size_t cap,
 	size_t *ret_len, uint64_t *ret_gap)
 {
-	int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), r = -EAGAIN;
 
 	if (fd < 0)
 		return -errno;
 	*ret_len = 0;
 	*ret_gap = 0;
-	for (unsigned i = 0; i < TRIES; i++)
-		if (read_once(fd, final, position, buf, cap, ret_len, ret_gap))
-			break;
+	for (unsigned i = 0; i < TRIES && r == -EAGAIN; i++)
+		r = read_once(fd, final, position, buf, cap, ret_len, ret_gap);
 	close(fd);
-	return 0;
+	return r == -EAGAIN ? 0 : r;
 }
