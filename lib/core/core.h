@@ -100,6 +100,9 @@ void core_retry(struct core *core, struct core_op *op, const char *run, const st
 void core_pause(struct core *core, struct core_op *op, const char *job, bool paused);
 /* Stops starting; `done` when nothing runs any more. */
 void core_drain(struct core *core, struct core_op *op);
+/* A call that was denied or refused before it came here: for the audit table. */
+void core_audit(struct core *core, const char *who, const char *method, const char *subject,
+	const char *reason, bool granted, const char *answer);
 /* The machine goes down: every action is interrupted its kind's way (STOP_SHUTDOWN). */
 void core_shutdown(struct core *core);
 /* Actions that have a process now. */
