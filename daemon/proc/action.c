@@ -18,7 +18,7 @@
 enum {
 	START_TRIES = 8, /* 50 ms, doubling: 13 s in all */
 	DELAY_MSEC = 50,
-	DELAY_MAX_MSEC = 2000, /* of all but a start: they go on for as long as it takes */
+	DELAY_MAX_MSEC = 2000, /* of finding, which goes on for as long as the lock is held */
 };
 
 static void enter_ending(struct action *a);
@@ -43,14 +43,6 @@ static void action_free(struct open_count *count)
 	open_count_drop(outer);
 }
 
-static void unwatch_shim(struct action *a)
-{
-	open_count_close_handle(&a->open, (uv_handle_t *)&a->poll);
-	if (a->pidfd >= 0)
-		close(a->pidfd);
-	a->pidfd = -1;
-}
-
 void action_release(struct action *a)
 {
 	if (a->state == ACTION_OVER)
@@ -62,7 +54,10 @@ void action_release(struct action *a)
 	list_remove(&a->link);
 	log_wake(a->launcher, a->folder);
 	open_count_close_handle(&a->open, (uv_handle_t *)&a->timer);
-	unwatch_shim(a);
+	open_count_close_handle(&a->open, (uv_handle_t *)&a->poll);
+	if (a->pidfd >= 0)
+		close(a->pidfd);
+	a->pidfd = -1;
 	open_count_close(&a->open, action_free);
 }
 
@@ -106,11 +101,11 @@ static void on_timer(uv_timer_t *timer)
 	action_step(container_of(timer, struct action, timer));
 }
 
-void action_try_again(struct action *a)
+static void try_again(struct action *a)
 {
 	unsigned delay = DELAY_MSEC << MIN(a->tries, 8u);
 
-	if (a->state != ACTION_STARTING)
+	if (a->state == ACTION_FINDING)
 		delay = MIN(delay, (unsigned)DELAY_MAX_MSEC);
 	a->tries++;
 	uv_timer_start(&a->timer, on_timer, delay, 0);
@@ -128,17 +123,16 @@ static void enter_finding(struct action *a)
 static void send_stop(struct action *a)
 {
 	const char *word = stop_reason_name(a->stop);
-	int r = file_replace(a->folder, "stop", word, strlen(word));
 
-	/* the word cannot be written: what needs none means a shutdown, and we know better */
-	process_signal(a->pidfd, r < 0 ? SIGTERM : SIGUSR1);
+	file_replace(a->folder, "stop", word, strlen(word));
+	process_signal(a->pidfd, SIGUSR1); /* even if the disk is full: then it is a cancel */
 }
 
 static void on_exit_of_shim(uv_poll_t *poll, int status, int events)
 {
 	struct action *a = container_of(poll, struct action, poll);
 
-	unwatch_shim(a); /* now: what follows needs descriptors, and there may be few */
+	uv_poll_stop(poll);
 	process_reap(a->pid);
 	enter_ending(a);
 }
@@ -152,7 +146,7 @@ static void enter_running(struct action *a)
 		close(a->pidfd);
 		a->pidfd = -1;
 		a->state = ACTION_FINDING;
-		action_try_again(a);
+		try_again(a);
 		return;
 	}
 	open_count_add(&a->open);
@@ -187,23 +181,20 @@ static void finish(struct action *a)
 static void on_gathered(struct work *w)
 {
 	struct action *a = job_over(w);
+	bool progress;
 
 	if (!a)
 		return;
-	if (a->again) {
-		action_try_again(a);
-		return;
-	}
 	a->gathered = true;
-	a->log_complete = !follow_progressed(a);
+	progress = a->piece_len > 0 || a->piece_gap > 0;
 	follow_feed(a);
+	a->log_complete = !progress;
 	action_step(a);
 }
 
 static void enter_ending(struct action *a)
 {
 	a->state = ACTION_ENDING;
-	a->tries = 0;
 	uv_timer_stop(&a->timer);
 	list_remove(&a->ready);
 	action_step(a);
@@ -241,7 +232,7 @@ static void on_start_tried(struct work *w)
 		break;
 	case START_AGAIN:
 		if (a->stop == STOP_NONE && a->tries < START_TRIES)
-			action_try_again(a);
+			try_again(a);
 		else
 			enter_ending(a);
 		break;
@@ -257,10 +248,6 @@ static void on_found(struct work *w)
 
 	if (!a)
 		return;
-	if (a->find_result == FIND_AGAIN) {
-		action_try_again(a);
-		return;
-	}
 	if (a->found)
 		find_read_action(a);
 	if (a->find_result == FIND_FREE)
@@ -268,7 +255,7 @@ static void on_found(struct work *w)
 	else if (find_adopt(a) == 0)
 		enter_running(a);
 	else
-		action_try_again(a);
+		try_again(a);
 }
 
 void action_step(struct action *a)

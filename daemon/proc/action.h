@@ -48,9 +48,8 @@ enum start_result {
 };
 
 enum find_result {
-	FIND_AGAIN, /* not to be known now */
-	FIND_HELD,  /* a shim holds the lock */
-	FIND_FREE,  /* the lock is free: there is a status, or never will be */
+	FIND_HELD, /* a shim holds the lock */
+	FIND_FREE, /* the lock is free: there is a status, or never will be */
 };
 
 struct action {
@@ -71,7 +70,6 @@ struct action {
 	int pidfd;
 	pid_t pid; /* of our own shim; 0 of an adopted one */
 	unsigned tries;
-	bool again; /* the job lacked descriptors or memory */
 	enum stop_reason stop;
 
 	/* start.c, find.c */
@@ -108,8 +106,6 @@ void action_stop(struct action *a, enum stop_reason reason);
 void action_release(struct action *a);
 /* Does what can be done next. Called when a job is done and when something happened. */
 void action_step(struct action *a);
-/* The same, after a delay that doubles. */
-void action_try_again(struct action *a);
 
 /* start.c: on the pool */
 void start_run(struct work *w);
@@ -132,7 +128,6 @@ void follow_end(struct action *a);
 void follow_wake(struct action *a);
 /* Says the lines of the piece just read, and forgets it. */
 void follow_feed(struct action *a);
-bool follow_progressed(const struct action *a);
 void follow_read(struct action *a, bool final); /* on the pool */
 
 /* log.c */

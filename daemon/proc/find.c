@@ -17,34 +17,33 @@
 #include "daemon/proc/spawn.h"
 #include "daemon/proc/status.h"
 
-static enum find_result probe_lock(const char *folder)
+static bool lock_is_held(const char *folder)
 {
 	_cleanup_free_ char *path = xasprintf("%s/lock", folder);
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	bool held;
 
 	if (fd < 0)
-		return errno == ENOENT ? FIND_FREE : FIND_AGAIN;
+		return errno != ENOENT; /* not to be known now: look again */
 	held = flock(fd, LOCK_EX | LOCK_NB) < 0;
 	close(fd);
-	return held ? FIND_HELD : FIND_FREE;
+	return held;
 }
 
-static int read_text(const struct action *a, const char *name, char **text, size_t *len)
+static void read_text(const struct action *a, const char *name, char **text, size_t *len)
 {
 	free(TAKE_PTR(*text));
 	*len = 0;
-	return file_read(a->folder, name, STATUS_MAX, text, len);
+	file_read(a->folder, name, STATUS_MAX, text, len);
 }
 
 void find_run(struct work *w)
 {
 	struct action *a = container_of(w, struct action, work);
 
-	a->find_result = probe_lock(a->folder);
-	if (error_passes(read_text(a, "started", &a->started_text, &a->started_len)) ||
-		error_passes(read_text(a, "action.json", &a->action_text, &a->action_len)))
-		a->find_result = FIND_AGAIN;
+	a->find_result = lock_is_held(a->folder) ? FIND_HELD : FIND_FREE;
+	read_text(a, "started", &a->started_text, &a->started_len);
+	read_text(a, "action.json", &a->action_text, &a->action_len);
 }
 
 /* What is going to be removed must be named as we name it. */

@@ -80,11 +80,6 @@ static char *join(const char *folder, const char *name)
 	return name[0] == '/' ? xstrdup(name) : xasprintf("%s/%s", folder, name);
 }
 
-bool error_passes(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EAGAIN;
-}
-
 static int read_all(int fd, size_t cap, char **ret, size_t *ret_len)
 {
 	_cleanup_free_ char *data = NULL;

@@ -19,8 +19,6 @@ enum folder_error {
 /* Makes the folder, 0700, and those above it. 0, FOLDER_E_EXISTS, -errno. */
 int folder_make(const char *path);
 
-/* The error says nothing about the file: try again in a while. */
-bool error_passes(int error);
 /* The whole file, NUL-terminated; the caller frees. -ENOENT, -EFBIG above `cap`, -errno. A path
  * that is absolute needs no folder. Only a regular file is read, and no symlink followed. */
 int file_read(const char *folder, const char *name, size_t cap, char **ret, size_t *ret_len);

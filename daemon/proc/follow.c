@@ -12,7 +12,6 @@
 #include <unistd.h>
 #include "base/memory.h"
 #include "daemon/proc/action.h"
-#include "daemon/proc/folder.h"
 #include "daemon/proc/line.h"
 #include "daemon/proc/reader.h"
 #include "shim/protocol.h"
@@ -109,13 +108,7 @@ void follow_read(struct action *a, bool final)
 	a->piece_len = 0;
 	a->piece_gap = 0;
 	a->piece = xmalloc(cap);
-	a->again = error_passes(log_read(
-		a->folder, final, &a->position, a->piece, cap, &a->piece_len, &a->piece_gap));
-}
-
-bool follow_progressed(const struct action *a)
-{
-	return a->piece_len > 0 || a->piece_gap > 0;
+	log_read(a->folder, final, &a->position, a->piece, cap, &a->piece_len, &a->piece_gap);
 }
 
 static void read_run(struct work *w)
@@ -129,17 +122,16 @@ static void on_read(struct work *w)
 {
 	struct action *a = container_of(w, struct action, work);
 	struct launcher *l = a->launcher;
+	bool progress = a->piece_len > 0 || a->piece_gap > 0;
 
 	l->n_reading--;
 	a->busy = false;
 	if (a->state != ACTION_OVER) {
 		follow_feed(a);
-		a->dirty |= a->again || follow_progressed(a);
-		a->log_complete = a->gathered && !a->dirty;
-		if (a->again)
-			action_try_again(a);
-		else
-			action_step(a);
+		a->dirty |= progress;
+		if (!progress && a->gathered)
+			a->log_complete = true;
+		action_step(a);
 	}
 	pump(l);
 }

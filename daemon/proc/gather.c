@@ -26,54 +26,37 @@ static void mask_artifact(const struct mask_set *set, struct artifact *artifact)
 	artifact->data = buf_steal(&out);
 }
 
-static bool gather_artifacts(struct action *a)
+static void gather_artifacts(struct action *a)
 {
 	const struct launch *l = a->launch;
-	bool again = false;
 
 	for (size_t i = 0; i < l->n_artifacts; i++) {
 		struct artifact *artifact = &a->artifacts[i];
 		int r;
 
-		free(artifact->data);
 		*artifact = (struct artifact){.path = l->artifacts[i].path};
 		r = file_read(a->attempt, artifact->path, l->artifacts[i].cap, &artifact->data,
 			&artifact->len);
 		if (r == 0)
 			mask_artifact(l->mask, artifact);
 		artifact->too_large = r == -EFBIG;
-		again |= error_passes(r);
 	}
-	return again;
 }
 
-static int read_once(struct action *a, const char *name, char **text, size_t *len)
-{
-	return *text ? 0 : file_read(a->folder, name, STATUS_MAX, text, len);
-}
-
-/* There is no report: true: that is not sure yet. */
-static bool bury(struct action *a)
-{
-	int r = read_once(a, "started", &a->started_text, &a->started_len);
-
-	if (!error_passes(r) && a->private_folder)
-		r = tree_remove(a->private_folder);
-	return error_passes(r);
-}
-
-/* What lacked a descriptor is done again, from the beginning: an open that failed must not be
- * mistaken for a file that is not there. */
 void gather_run(struct work *w)
 {
 	struct action *a = container_of(w, struct action, work);
-	int r = read_once(a, "status.json", &a->status_text, &a->status_len);
 
-	a->again = error_passes(r) || (r < 0 && bury(a)) || gather_artifacts(a);
-	if (a->again)
-		return;
+	if (file_read(a->folder, "status.json", STATUS_MAX, &a->status_text, &a->status_len) < 0) {
+		if (!a->started_text)
+			file_read(a->folder, "started", STATUS_MAX, &a->started_text,
+				&a->started_len);
+		if (a->private_folder)
+			tree_remove(a->private_folder);
+	}
 	if (a->cgroup)
-		cgroup_remove(a->cgroup, r < 0);
+		cgroup_remove(a->cgroup, !a->status_text);
+	gather_artifacts(a);
 	follow_read(a, true);
 }
 
@@ -114,7 +97,5 @@ void gather_status(struct action *a, struct action_status *ret)
 		ret->end = END_INTERRUPTED;
 		free(ret->message);
 		ret->message = xstrdup("its status.json cannot be read");
-	} else if (a->stop != STOP_NONE && ret->stop == STOP_SHUTDOWN) {
-		ret->stop = a->stop; /* it was asked by SIGTERM: see send_stop() */
 	}
 }

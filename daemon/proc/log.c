@@ -4,7 +4,6 @@
  * running (or nobody follows), the next action's turn comes; after the last one, `done`.
  * Failures: the folder is not there, because the action never began or its attempt ran on another
  * machine: then it printed nothing. A reader that is cancelled is freed when its job is done. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/memory.h"
@@ -28,7 +27,6 @@ struct log_reader {
 	uint64_t position, gap;
 	char *piece;
 	size_t len;
-	int error;
 };
 
 static void reader_step(struct log_reader *r);
@@ -68,8 +66,7 @@ static void reader_run(struct work *w)
 	r->gap = 0;
 	if (!r->piece)
 		r->piece = xmalloc(LOG_PIECE_MAX);
-	r->error = log_read(
-		r->folder, !r->active, &r->position, r->piece, LOG_PIECE_MAX, &r->len, &r->gap);
+	log_read(r->folder, !r->active, &r->position, r->piece, LOG_PIECE_MAX, &r->len, &r->gap);
 }
 
 static void give(struct log_reader *r)
@@ -90,14 +87,6 @@ static void next_action(struct log_reader *r)
 	reader_step(r);
 }
 
-static void finish(struct log_reader *r, const char *error)
-{
-	struct log_request *request = r->request;
-
-	reader_release(r);
-	request->done(request, error);
-}
-
 static void on_reader_read(struct work *w)
 {
 	struct log_reader *r = container_of(w, struct log_reader, work);
@@ -105,9 +94,7 @@ static void on_reader_read(struct work *w)
 	r->busy = false;
 	if (!r->request)
 		return;
-	if (r->error < 0 && r->error != -ENOENT) {
-		finish(r, strerror(-r->error));
-	} else if (r->len > 0 || r->gap > 0) {
+	if (r->len > 0 || r->gap > 0) {
 		give(r);
 	} else if (r->active && (r->poked || r->request->follow)) {
 		r->waiting = !r->poked;
@@ -117,12 +104,20 @@ static void on_reader_read(struct work *w)
 	}
 }
 
+static void finish(struct log_reader *r)
+{
+	struct log_request *request = r->request;
+
+	reader_release(r);
+	request->done(request, NULL);
+}
+
 static void reader_step(struct log_reader *r)
 {
 	if (r->busy || r->waiting || !r->wanted)
 		return;
 	if (r->index > 0 && r->index >= r->request->n_actions) {
-		finish(r, NULL);
+		finish(r);
 		return;
 	}
 	if (!r->folder && r->request->n_actions == 0)

@@ -51,34 +51,21 @@ static bool read_header(int fd, uint64_t *ret_offset, off_t *ret_header)
 	return n > 0 && parse_header(text, n, ret_offset, ret_header);
 }
 
-/* What is not there, or none of ours, is no error. */
-static int file_open(int folder, unsigned i, struct log_file *f)
+static void file_open(int folder, unsigned i, struct log_file *f)
 {
 	struct stat st;
 
+	*f = (struct log_file){.fd = -1};
 	f->fd = openat(folder, file_names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (f->fd < 0)
-		return errno == ENOENT || errno == ELOOP ? 0 : -errno;
+		return;
 	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 		(i > 0 && !read_header(f->fd, &f->offset, &f->header)) || st.st_size < f->header) {
 		close(f->fd);
 		f->fd = -1;
-		return 0;
+		return;
 	}
 	f->size = st.st_size - f->header;
-	return 0;
-}
-
-static int files_open(int folder, struct log_file files[N_FILES])
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < N_FILES; i++) {
-		files[i] = (struct log_file){.fd = -1};
-		if (r == 0)
-			r = file_open(folder, i, &files[i]);
-	}
-	return r;
 }
 
 static void files_close(struct log_file files[N_FILES])
@@ -148,15 +135,17 @@ static size_t whole_lines(char *buf, size_t n, size_t cap, bool last, size_t *re
 	return 0;
 }
 
-/* One look at the files. 0, -EAGAIN: look again, -errno. */
-static int read_once(int folder, bool final, uint64_t *position, char *buf, size_t cap,
+/* One look at the files. false: look again. */
+static bool read_once(int folder, bool final, uint64_t *position, char *buf, size_t cap,
 	size_t *ret_len, uint64_t *ret_gap)
 {
 	struct log_file files[N_FILES], *f, *after;
 	uint64_t at = *position;
-	int r = files_open(folder, files);
+	bool good = true;
 
-	while (r == 0) {
+	for (unsigned i = 0; i < N_FILES; i++)
+		file_open(folder, i, &files[i]);
+	for (;;) {
 		ssize_t n;
 		size_t skip = 0;
 
@@ -164,7 +153,7 @@ static int read_once(int folder, bool final, uint64_t *position, char *buf, size
 		after = file_after(files, at);
 		n = f ? file_read(f, at, buf, cap) : 0;
 		if (n < 0) {
-			r = -EAGAIN;
+			good = false;
 			break;
 		}
 		*ret_len = whole_lines(buf, n, cap, final && !after, &skip);
@@ -176,20 +165,21 @@ static int read_once(int folder, bool final, uint64_t *position, char *buf, size
 		at = after->offset;
 	}
 	files_close(files);
-	return r;
+	return good;
 }
 
 int log_read(const char *folder, bool final, uint64_t *position, char *buf, size_t cap,
 	size_t *ret_len, uint64_t *ret_gap)
 {
-	int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC), r = -EAGAIN;
+	int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
 	*ret_len = 0;
 	*ret_gap = 0;
-	for (unsigned i = 0; i < TRIES && r == -EAGAIN; i++)
-		r = read_once(fd, final, position, buf, cap, ret_len, ret_gap);
+	for (unsigned i = 0; i < TRIES; i++)
+		if (read_once(fd, final, position, buf, cap, ret_len, ret_gap))
+			break;
 	close(fd);
-	return r == -EAGAIN ? 0 : r;
+	return 0;
 }

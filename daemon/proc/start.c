@@ -23,7 +23,9 @@ static enum start_result fail(struct action *a, int error, const char *what)
 {
 	free(a->message);
 	a->message = xasprintf("cannot %s: %s", what, strerror(-error));
-	return error_passes(error) ? START_AGAIN : START_FAILED;
+	if (error == -EAGAIN || error == -EMFILE || error == -ENFILE || error == -ENOMEM)
+		return START_AGAIN;
+	return START_FAILED;
 }
 
 static char *action_json(const struct action *a)
