@@ -1,0 +1,136 @@
+#include "client/run_tree.h"
+
+/* "outcome" where there is one, else "state". */
+static void put_outcome(struct buf *b, const cJSON *thing)
+{
+	const char *outcome = json_string(thing, "outcome"), *state = json_string(thing, "state");
+	if (outcome)
+		buf_text(b, colour_of_outcome(outcome), "%s", outcome);
+	else
+		buf_text(b, str_eq(state, "running") ? BLUE : DIM, "%s", state ? state : "running");
+}
+
+static void put_reason(struct buf *b, const cJSON *thing, const char *before)
+{
+	const char *reason = json_string(thing, "reason");
+	if (reason)
+		buf_text(b, PLAIN, "%s%s", before, reason);
+}
+
+void run_tree_head(struct buf *b, const cJSON *run, usec_t now)
+{
+	char at[WHEN_MAX], span[DURATION_MAX];
+	const char *name = json_string(run, "name"), *trigger = json_string(run, "trigger");
+	const char *retry_of = json_string(run, "retry_of"), *commit = json_string(run, "commit");
+	usec_t slot = json_time(run, "scheduled_for");
+	usec_t started = json_time(run, "started_at"), ended = json_time(run, "ended_at");
+
+	buf_text(b, BOLD, "%s", name ? name : "?");
+	buf_puts(b, "  ");
+	put_outcome(b, run);
+	buf_text(b, PLAIN, "  %s", trigger ? trigger : "");
+	if (slot)
+		buf_text(b, PLAIN, " %s", when(slot, now, at));
+	if (retry_of)
+		buf_text(b, PLAIN, " of %s", retry_of);
+	if (started)
+		buf_text(b, PLAIN, "  started %s, %s %s", when_exactly(started, now, at),
+			ended ? "took" : "for",
+			format_duration(MAX((ended ? ended : now) - started, 0), span));
+	if (commit)
+		buf_text(b, DIM, "  commit %.12s", commit);
+	put_reason(b, run, "  ");
+	buf_putc(b, '\n');
+}
+
+/* "exit 1", "signal 9" */
+static void put_exit(struct buf *b, const cJSON *attempt)
+{
+	int64_t code = json_int(attempt, "exit_code", -1), sig = json_int(attempt, "signal", 0);
+	if (sig > 0)
+		buf_printf(b, "  signal %lld", (long long)sig);
+	else if (code > 0)
+		buf_printf(b, "  exit %lld", (long long)code);
+}
+
+static void put_attempt(struct buf *b, const cJSON *attempt, usec_t now)
+{
+	char at[WHEN_MAX], span[DURATION_MAX];
+	usec_t started = json_time(attempt, "started_at"), ended = json_time(attempt, "ended_at");
+	_cleanup_buf_ struct buf progress = BUF_NULL;
+
+	buf_printf(b, "      .%lld  ", (long long)json_int(attempt, "number", 0));
+	put_outcome(b, attempt);
+	if (started)
+		buf_printf(b, "  %s  %s", when_exactly(started, now, at),
+			format_duration(MAX((ended ? ended : now) - started, 0), span));
+	put_exit(b, attempt);
+	buf_progress(&progress, json_get(attempt, "progress"));
+	if (progress.len && !ended)
+		buf_printf(b, "  %s", buf_str(&progress));
+	put_reason(b, attempt, "  ");
+	buf_putc(b, '\n');
+}
+
+static void put_step(struct buf *b, const cJSON *step, usec_t now)
+{
+	const char *name = json_string(step, "name"), *kind = json_string(step, "kind");
+	const cJSON *attempt;
+	buf_text(b, PLAIN, "    %s  %s  ", name ? name : "?", kind ? kind : "");
+	put_outcome(b, step);
+	if (!cJSON_GetArraySize(json_get(step, "attempts")))
+		put_reason(b, step, "  ");
+	buf_putc(b, '\n');
+	cJSON_ArrayForEach(attempt, json_get(step, "attempts")) put_attempt(b, attempt, now);
+}
+
+void run_tree_cell(struct buf *b, const cJSON *cell, usec_t now)
+{
+	const char *name = json_string(cell, "name");
+	const cJSON *step;
+	buf_puts(b, "  ");
+	buf_text(b, BOLD, "%s", name ? name : "?");
+	buf_puts(b, "  ");
+	put_outcome(b, cell);
+	put_reason(b, cell, ": ");
+	buf_putc(b, '\n');
+	cJSON_ArrayForEach(step, json_get(cell, "steps")) put_step(b, step, now);
+}
+
+/* The attempt that has not ended, NULL: none. */
+static const cJSON *live_attempt(const cJSON *cell)
+{
+	const cJSON *step, *attempt;
+	cJSON_ArrayForEach(step, json_get(cell, "steps"))
+	{
+		cJSON_ArrayForEach(attempt, json_get(step, "attempts"))
+		{
+			if (json_time(attempt, "started_at") && !json_time(attempt, "ended_at"))
+				return attempt;
+		}
+	}
+	return NULL;
+}
+
+void run_tree_cell_line(struct buf *b, const cJSON *cell, usec_t now)
+{
+	char span[DURATION_MAX];
+	const char *name = json_string(cell, "name");
+	const cJSON *attempt = live_attempt(cell);
+	_cleanup_buf_ struct buf progress = BUF_NULL;
+
+	buf_puts(b, "  ");
+	buf_text(b, BOLD, "%s", name ? name : "?");
+	buf_puts(b, "  ");
+	put_outcome(b, cell);
+	if (attempt) {
+		buf_printf(b, "  %s",
+			format_duration(MAX(now - json_time(attempt, "started_at"), 0), span));
+		if (json_int(attempt, "number", 1) > 1)
+			buf_printf(b, ", attempt %lld", (long long)json_int(attempt, "number", 1));
+		buf_progress(&progress, json_get(attempt, "progress"));
+		buf_printf(b, "%s%s", progress.len ? ", " : "", buf_str(&progress));
+	}
+	put_reason(b, cell, ": ");
+	buf_putc(b, '\n');
+}

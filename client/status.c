@@ -1,0 +1,222 @@
+/* status: what on-call reads half asleep, worst first.
+ *
+ *   07:02Z  store ok  1 red  1 runs
+ *   RED   nightly#128/build/production/postgres  failed 06:14Z, not retried: dbt: model ...
+ *         holds up 4 models, sync/production
+ *   WAIT  nightly#128/build/production/duckdb  since 07:00Z: the lock warehouse
+ *   RUN   nightly#128/build/staging/bigquery  12m, 31 of 44 nodes, now stg_events; usually 14m
+ *   DUE   nightly  tomorrow 06:00Z */
+#include <string.h>
+#include "client/client.h"
+
+static void print_tag(enum colour colour, const char *tag)
+{
+	out_text(colour, "%-4s", tag);
+	printf("  ");
+}
+
+static const char *subject_of(const cJSON *entry)
+{
+	const char *cell = json_string(entry, "cell");
+	return cell ? cell : json_string(entry, "run");
+}
+
+/* A cell's name is shown with its run's, whichever way it comes. */
+static void print_subject(const cJSON *entry)
+{
+	const char *run = json_string(entry, "run"), *subject = subject_of(entry);
+	if (run && subject && !str_starts(subject, run))
+		out_text(BOLD, "%s/%s", run, subject);
+	else
+		out_text(BOLD, "%s", subject ? subject : "?");
+	printf("  ");
+}
+
+static void print_header(const cJSON *status, usec_t now)
+{
+	char at[WHEN_MAX];
+	const char *store = json_string(status, "store"),
+		   *reason = json_string(status, "store_reason");
+	const char *holder = json_string(status, "holder");
+	int n_red = cJSON_GetArraySize(json_get(status, "red"));
+	int n_waiting = cJSON_GetArraySize(json_get(status, "waiting"));
+	int n_runs = cJSON_GetArraySize(json_get(status, "runs"));
+
+	out_text(BOLD, "%s", when(now, now, at));
+	out_text(str_eq(store, "ok") ? PLAIN : RED, "  store %s%s%s", store ? store : "unknown",
+		reason ? ": " : "", reason ? reason : "");
+	out_text(n_red ? RED : PLAIN, "  %d red", n_red);
+	out_text(PLAIN, "  %d runs", n_runs);
+	if (n_waiting)
+		out_text(YELLOW, "  %d waiting", n_waiting);
+	if (!json_bool(status, "leader", true))
+		out_text(YELLOW, "  not the leader%s%s", holder ? ": that is " : "",
+			holder ? holder : "");
+	if (json_bool(status, "draining", false))
+		out_text(YELLOW, "  draining");
+	putchar('\n');
+}
+
+static void print_holds_up(const cJSON *list)
+{
+	const cJSON *item;
+	const char *comma = "      holds up ";
+	cJSON_ArrayForEach(item, list)
+	{
+		if (!cJSON_IsString(item))
+			continue;
+		out_text(PLAIN, "%s%s", comma, item->valuestring);
+		comma = ", ";
+	}
+	if (str_eq(comma, ", "))
+		putchar('\n');
+}
+
+static void print_red(const cJSON *red, usec_t now)
+{
+	char at[WHEN_MAX];
+	const char *outcome = json_string(red, "outcome"), *reason = json_string(red, "reason");
+	int64_t attempts = json_int(red, "attempts", 0);
+	usec_t ended = json_time(red, "ended_at");
+
+	print_tag(RED, "RED");
+	print_subject(red);
+	out_text(RED, "%s", outcome ? outcome : "not ok");
+	if (ended)
+		out_text(PLAIN, " %s", when(ended, now, at));
+	if (attempts == 1)
+		out_text(PLAIN, ", not retried");
+	else if (attempts > 1)
+		out_text(PLAIN, ", after %lld attempts", (long long)attempts);
+	out_text(PLAIN, "%s%s", reason ? ": " : "", reason ? reason : "");
+	putchar('\n');
+	print_holds_up(json_get(red, "holds_up"));
+}
+
+static void print_waiting(const cJSON *waiting, usec_t now)
+{
+	char at[WHEN_MAX];
+	const char *reason = json_string(waiting, "reason");
+	usec_t since = json_time(waiting, "since");
+
+	print_tag(YELLOW, "WAIT");
+	print_subject(waiting);
+	if (since)
+		out_text(PLAIN, "since %s%s", when(since, now, at), reason ? ": " : "");
+	out_text(PLAIN, "%s", reason ? reason : "");
+	putchar('\n');
+}
+
+static void print_running(const cJSON *running, usec_t now)
+{
+	char span[DURATION_MAX];
+	_cleanup_buf_ struct buf progress = BUF_NULL;
+	usec_t started = json_time(running, "started_at");
+	int64_t attempt = json_int(running, "attempt", 1), usual = json_int(running, "usual_ms", 0);
+
+	print_tag(BLUE, "RUN");
+	print_subject(running);
+	if (started)
+		out_text(PLAIN, "%s", format_duration(MAX(now - started, 0), span));
+	else
+		out_text(PLAIN, "starting");
+	if (attempt > 1)
+		out_text(YELLOW, ", attempt %lld", (long long)attempt);
+	buf_progress(&progress, json_get(running, "progress"));
+	out_text(PLAIN, "%s%s", progress.len ? ", " : "", buf_str(&progress));
+	if (usual > 0)
+		out_text(PLAIN, "; usually %s", format_duration(usual * USEC_MSEC, span));
+	putchar('\n');
+}
+
+static bool names_run(const cJSON *list, const char *run)
+{
+	const cJSON *item;
+	cJSON_ArrayForEach(item, list)
+	{
+		if (str_eq(json_string(item, "run"), run))
+			return true;
+	}
+	return false;
+}
+
+/* An active run of which nothing runs or waits at the moment. */
+static void print_quiet_run(const cJSON *status, const cJSON *run, usec_t now)
+{
+	char at[WHEN_MAX];
+	const char *name = json_string(run, "name"), *reason = json_string(run, "reason");
+	bool waits = str_eq(json_string(run, "state"), "waiting");
+	usec_t started = json_time(run, "started_at");
+	if (names_run(json_get(status, "running"), name) ||
+		names_run(json_get(status, "waiting"), name))
+		return;
+	print_tag(waits ? YELLOW : BLUE, waits ? "WAIT" : "RUN");
+	out_text(BOLD, "%s", name ? name : "?");
+	if (started)
+		out_text(PLAIN, "  since %s", when(started, now, at));
+	out_text(PLAIN, "%s%s", reason ? "  " : "", reason ? reason : "");
+	putchar('\n');
+}
+
+static void print_check(const cJSON *check)
+{
+	const char *name = json_string(check, "name"), *reason = json_string(check, "reason");
+	const char *state = json_string(check, "state");
+	bool well = str_eq(state, "up") || str_eq(state, "ok");
+	if (!name)
+		return;
+	print_tag(well ? GREEN : RED, "CHK");
+	out_text(BOLD, "%s", name);
+	out_text(well ? PLAIN : RED, "  %s%s%s", state ? state : "unknown", reason ? ": " : "",
+		reason ? reason : "");
+	putchar('\n');
+}
+
+static void print_due(const cJSON *status, usec_t now)
+{
+	char at[WHEN_MAX];
+	const cJSON *item;
+	cJSON_ArrayForEach(item, json_get(status, "due"))
+	{
+		const char *job = json_string(item, "job");
+		print_tag(DIM, "DUE");
+		out_text(BOLD, "%s", job ? job : "?");
+		out_text(PLAIN, "  %s", when(json_time(item, "at"), now, at));
+		putchar('\n');
+	}
+	cJSON_ArrayForEach(item, json_get(status, "paused"))
+	{
+		print_tag(YELLOW, "OFF");
+		out_text(BOLD, "%s", cJSON_IsString(item) ? item->valuestring : "?");
+		out_text(PLAIN, "  paused");
+		putchar('\n');
+	}
+}
+
+static void print_status(const cJSON *status)
+{
+	usec_t now = json_time(status, "now");
+	const cJSON *item;
+	if (now == 0)
+		now = out_now();
+	print_header(status, now);
+	cJSON_ArrayForEach(item, json_get(status, "red")) print_red(item, now);
+	cJSON_ArrayForEach(item, json_get(status, "waiting")) print_waiting(item, now);
+	cJSON_ArrayForEach(item, json_get(status, "running")) print_running(item, now);
+	cJSON_ArrayForEach(item, json_get(status, "runs")) print_quiet_run(status, item, now);
+	cJSON_ArrayForEach(item, json_get(status, "checks")) print_check(item);
+	print_due(status, now);
+}
+
+int command_status(struct client *client)
+{
+	_cleanup_reply_ struct varlink_reply reply = VARLINK_REPLY_NULL;
+	int status = client_call(client, "Status", NULL, &reply);
+	if (status)
+		return status;
+	if (client->json)
+		out_json(reply.parameters);
+	else
+		print_status(reply.parameters);
+	return STATUS_WELL;
+}
