@@ -29,9 +29,10 @@ void mask_set_build(struct mask_set *set);
 
 /* A stream's position. MASK_STREAM_NULL begins one. */
 struct mask_stream {
-	unsigned state;      /* the automaton's node */
-	struct buf held;     /* bytes not yet released: a live prefix */
-	size_t covered;      /* of the held bytes, how many from the start are inside a match */
+	unsigned state;    /* the automaton's node */
+	struct buf held;   /* bytes not yet released: a live prefix */
+	struct buf marks;  /* for each of them: is it inside a match? */
+	bool in_match;     /* the last byte released was */
 };
 #define MASK_STREAM_NULL ((struct mask_stream){0})
 void mask_stream_fini(struct mask_stream *s);
