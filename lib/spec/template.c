@@ -101,7 +101,7 @@ static int too_large(char **ret_error)
 static int append_value(struct buf *out, size_t room, const struct piece *p,
 	template_lookup *lookup, void *context, char **ret_error)
 {
-	char *value = NULL;
+	char *value;
 	size_t len;
 	int r;
 

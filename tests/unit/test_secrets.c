@@ -101,11 +101,13 @@ static void fetch(struct fixture *f, const char *environment, const char *a, con
 	assert_int_equal(f->n_done, before + 1);
 }
 
-static void assert_error(struct fixture *f, const char *sentence)
+/* `sentence` goes on with the folder and then with `rest`, where it does. */
+static void assert_error(struct fixture *f, const char *sentence, const char *rest)
 {
 	char expected[256];
 
-	snprintf(expected, sizeof(expected), sentence, f->folder);
+	snprintf(expected, sizeof(expected), "%s%s%s", sentence, rest ? f->folder : "",
+		rest ? rest : "");
 	assert_null(f->values);
 	assert_string_equal(f->error, expected);
 }
@@ -134,7 +136,7 @@ static void the_environments_own_secret_wins_and_has_no_fallback(void **state)
 	fetch(f, "staging", "A", NULL);
 	assert_string_equal(f->values[0], "own");
 	fetch(f, "production", "A", NULL);
-	assert_error(f, "secret A: there is no file for it in %s, for environment production");
+	assert_error(f, "secret A: there is no file for it in ", ", for environment production");
 }
 
 static void a_rotated_secret_is_read_anew(void **state)
@@ -155,19 +157,19 @@ static void what_is_no_secret_is_said_by_name_and_never_by_value(void **state)
 
 	PUT(f, "A", "good");
 	fetch(f, NULL, "A", "B");
-	assert_error(f, "secret B: there is no file for it in %s");
+	assert_error(f, "secret B: there is no file for it in ", "");
 	PUT(f, "B", "sec\0ret");
 	fetch(f, NULL, "A", "B");
-	assert_error(f, "secret B: its file holds a NUL byte");
+	assert_error(f, "secret B: its file holds a NUL byte", NULL);
 	PUT(f, "B", "secret\xff");
 	fetch(f, NULL, "A", "B");
-	assert_error(f, "secret B: its file is not valid UTF-8");
+	assert_error(f, "secret B: its file is not valid UTF-8", NULL);
 	put(f, "B", large, (1 << 20) + 1, 0600);
 	fetch(f, NULL, "A", "B");
-	assert_error(f, "secret B: its file is larger than 1 MiB");
+	assert_error(f, "secret B: its file is larger than 1 MiB", NULL);
 	put(f, "B", large, (1 << 20) + 2, 0600);
 	fetch(f, NULL, "A", "B");
-	assert_error(f, "secret B: the file B cannot be read: it is larger than 1 MiB");
+	assert_error(f, "secret B: the file B cannot be read: it is larger than 1 MiB", NULL);
 	put(f, "B", large, 1 << 20, 0600);
 	fetch(f, NULL, "A", "B");
 	assert_non_null(f->values);
@@ -181,7 +183,7 @@ static void a_fifo_holds_nobody_up(void **state)
 	snprintf(path, sizeof(path), "%s/A", f->folder);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	fetch(f, NULL, "A", NULL);
-	assert_error(f, "secret A: the file A cannot be read: it is no regular file");
+	assert_error(f, "secret A: the file A cannot be read: it is no regular file", NULL);
 }
 
 static void a_directory_that_is_not_there_is_said(void **state)
@@ -190,11 +192,13 @@ static void a_directory_that_is_not_there_is_said(void **state)
 
 	secrets_set_directory(f->secrets, "/no/such/folder");
 	fetch(f, NULL, "A", NULL);
-	assert_error(f, "the directory of secrets, /no/such/folder, cannot be read: No such file "
-			"or directory");
+	assert_error(f,
+		"the directory of secrets, /no/such/folder, cannot be read: No such file "
+		"or directory",
+		NULL);
 	secrets_set_directory(f->secrets, NULL);
 	fetch(f, NULL, "A", NULL);
-	assert_error(f, "there is no directory of secrets: secrets.directory is not set");
+	assert_error(f, "there is no directory of secrets: secrets.directory is not set", NULL);
 }
 
 static struct node *tree_with(const char *directory)

@@ -16,6 +16,8 @@ static struct node *tree(const char *json)
 	return node_from_json(parsed, NULL);
 }
 
+#define TEXT(s) ((char *)(s))
+
 struct fixture {
 	struct spec_job job;
 	struct spec_stage stage;
@@ -36,12 +38,12 @@ static const char *step_output(void *context, const char *step, const char *key)
 
 static int set_up(void **state)
 {
-	static char *dimensions[] = {"environment", "target", NULL};
-	static char *values[] = {"staging", "postgres", NULL};
-	static char *secrets[] = {"DB_PASS", NULL};
-	static char *only[] = {"bigquery", NULL};
+	static char *dimensions[] = {TEXT("environment"), TEXT("target"), NULL};
+	static char *values[] = {TEXT("staging"), TEXT("postgres"), NULL};
+	static char *secrets[] = {TEXT("DB_PASS"), NULL};
+	static char *only[] = {TEXT("bigquery"), NULL};
 	static const char *const secret_names[] = {"DB_PASS", "KEY", "NC"};
-	static char *secret_values[] = {"s3cret", "k\"e\\y\n", "nc-pass"};
+	static char *secret_values[] = {TEXT("s3cret"), TEXT("k\"e\\y\n"), TEXT("nc-pass")};
 	struct fixture *f = xnew(struct fixture);
 
 	f->data = tree(
@@ -50,39 +52,41 @@ static int set_up(void **state)
 		"\"a.b\":{\"x\":\"dotted\"}},\"key\":\"${secret.KEY}\",\"host\":\"${vars.HOST}\"}");
 	f->group = tree("{\"url\":\"${metabase.url}\",\"key\":\"${secret.KEY}\"}");
 	f->params = tree("{\"select\":[\"${secret.IN_PARAMS}\"]}");
-	f->vars[0] = (struct spec_var){.name = "HOST", .value = "db.${matrix.environment}"};
-	f->vars[1] = (struct spec_var){.name = "URL", .value = "pg://${vars.HOST}"};
-	f->vars[2] = (struct spec_var){.name = "ROUND", .value = "$${vars.ROUND}"};
-	f->vars[3] = (struct spec_var){.name = "DB_PASS", .value = "from vars"};
-	f->vars[4] = (struct spec_var){.name = "PATH", .value = "/opt/bin"};
-	f->environment = (struct spec_environment){.name = "staging",
+	f->vars[0] =
+		(struct spec_var){.name = TEXT("HOST"), .value = TEXT("db.${matrix.environment}")};
+	f->vars[1] = (struct spec_var){.name = TEXT("URL"), .value = TEXT("pg://${vars.HOST}")};
+	f->vars[2] = (struct spec_var){.name = TEXT("ROUND"), .value = TEXT("$${vars.ROUND}")};
+	f->vars[3] = (struct spec_var){.name = TEXT("DB_PASS"), .value = TEXT("from vars")};
+	f->vars[4] = (struct spec_var){.name = TEXT("PATH"), .value = TEXT("/opt/bin")};
+	f->environment = (struct spec_environment){.name = TEXT("staging"),
 		.vars = {.items = f->vars, .n = 5},
 		.data = f->data,
-		.metabase_url = "https://${vars.HOST}",
-		.metabase_api_key = "${secret.KEY}"};
-	f->env[0] = (struct spec_var){.name = "TENANTS", .value = "${json.tenants.nc}"};
-	f->env[1] = (struct spec_var){.name = "GROUP", .group = f->group};
-	f->env[2] = (struct spec_var){.name = "NIGHTJAR_STEP", .value = "mine"};
-	f->term = (struct spec_only_term){.dimension = "target", .values = only};
-	f->files[0] = (struct spec_file){.content = "${secret.IN_FILE}"};
-	f->files[1] = (struct spec_file){.content = "${secret.NOT_HERE}", .only = {&f->term, 1}};
-	f->step = (struct spec_step){.name = "build",
+		.metabase_url = TEXT("https://${vars.HOST}"),
+		.metabase_api_key = TEXT("${secret.KEY}")};
+	f->env[0] = (struct spec_var){.name = TEXT("TENANTS"), .value = TEXT("${json.tenants.nc}")};
+	f->env[1] = (struct spec_var){.name = TEXT("GROUP"), .group = f->group};
+	f->env[2] = (struct spec_var){.name = TEXT("NIGHTJAR_STEP"), .value = TEXT("mine")};
+	f->term = (struct spec_only_term){.dimension = TEXT("target"), .values = only};
+	f->files[0] = (struct spec_file){.content = TEXT("${secret.IN_FILE}")};
+	f->files[1] =
+		(struct spec_file){.content = TEXT("${secret.NOT_HERE}"), .only = {&f->term, 1}};
+	f->step = (struct spec_step){.name = TEXT("build"),
 		.secrets = secrets,
 		.env = {.items = f->env, .n = 3},
 		.params = f->params,
 		.files = f->files,
 		.n_files = 2,
-		.cwd = "/srv/${secret.IN_CWD}"};
+		.cwd = TEXT("/srv/${secret.IN_CWD}")};
 	f->cell = (struct spec_cell){
-		.values = values, .name = "build/staging/postgres", .environment = "staging"};
-	f->stage = (struct spec_stage){.name = "build",
+		.values = values, .name = TEXT("build/staging/postgres"), .environment = "staging"};
+	f->stage = (struct spec_stage){.name = TEXT("build"),
 		.dimensions = dimensions,
 		.n_dimensions = 2,
 		.cells = &f->cell,
 		.n_cells = 1,
 		.steps = &f->step,
 		.n_steps = 1};
-	f->job = (struct spec_job){.name = "nightly",
+	f->job = (struct spec_job){.name = TEXT("nightly"),
 		.stages = &f->stage,
 		.n_stages = 1,
 		.n_cells = 1,
@@ -193,9 +197,9 @@ static void what_goes_round_ends_with_a_sentence(void **state)
 {
 	struct fixture *f = *state;
 
-	f->vars[2].value = "${vars.ROUND}";
+	f->vars[2].value = TEXT("${vars.ROUND}");
 	assert_wrong(f, "${vars.ROUND}", "${vars.ROUND}: it goes round, or refers to too much");
-	f->vars[2].value = "${vars.ROUND}${vars.ROUND}${vars.ROUND}";
+	f->vars[2].value = TEXT("${vars.ROUND}${vars.ROUND}${vars.ROUND}");
 	assert_wrong(f, "${vars.ROUND}", "${vars.ROUND}: it goes round, or refers to too much");
 }
 
@@ -238,7 +242,7 @@ static void the_secrets_of_a_step_are_found_wherever_they_are_named(void **state
 static void a_step_without_secrets_names_none(void **state)
 {
 	struct fixture *f = *state;
-	struct spec_step plain = {.name = "plain"};
+	struct spec_step plain = {.name = TEXT("plain")};
 	char **names;
 
 	names = scope_secret_names(&f->job, &f->cell, &plain);
@@ -258,7 +262,8 @@ static const char *env_value(char **env, const char *name)
 static void the_environment_is_merged_in_its_order(void **state)
 {
 	struct fixture *f = *state;
-	char *unit[] = {"PATH=/usr/bin", "HOME=/h", "LANG=C", "NOTIFY_SOCKET=/x", "HOMER=1", NULL};
+	char *unit[] = {TEXT("PATH=/usr/bin"), TEXT("HOME=/h"), TEXT("LANG=C"),
+		TEXT("NOTIFY_SOCKET=/x"), TEXT("HOMER=1"), NULL};
 	_cleanup_free_ char *error = NULL;
 	char **env;
 
@@ -298,7 +303,7 @@ static void what_the_environment_cannot_hold_is_said(void **state)
 	assert_int_equal(scope_environment(&f->scope, NULL, &env, &error), -E2BIG);
 	assert_string_equal(error,
 		"env TENANTS: 131080 bytes, but a variable with its name can have 131071 at most");
-	f->env[0].value = "${vars.NO}";
+	f->env[0].value = TEXT("${vars.NO}");
 	assert_int_equal(scope_environment(&f->scope, NULL, &env, &other), -ENOENT);
 	assert_string_equal(other, "env TENANTS: ${vars.NO}: environment staging has no such var");
 	assert_null(env);
