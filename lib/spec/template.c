@@ -108,6 +108,8 @@ static int append_value(struct buf *out, size_t room, const struct piece *p,
 	r = lookup(context, p->scope, p->name, &value, ret_error);
 	if (r < 0)
 		return r;
+	if (!value)
+		return 0;
 	len = strlen(value);
 	if (len > room)
 		r = too_large(ret_error);
