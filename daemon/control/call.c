@@ -55,6 +55,7 @@ static void finish(struct call *call, cJSON *take_reply)
 	if (!c)
 		return;
 	bool oneway = call->oneway;
+	c->unhurried = call_is_paced(call); /* somebody pages through a log */
 	c->call = NULL;
 	call_release(call);
 	if (oneway)

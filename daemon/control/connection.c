@@ -232,7 +232,8 @@ void connection_send(struct connection *c, char *take_text, size_t len, bool las
 	if (last) {
 		c->call = NULL;
 		c->state = CONNECTION_FLUSHING;
-		connection_deadline(c, FLUSH_DEADLINE_MS);
+		if (!c->unhurried)
+			connection_deadline(c, FLUSH_DEADLINE_MS);
 	}
 	int r = uv_write(&out->request, (uv_stream_t *)&c->pipe, &bytes, 1, on_written);
 	if (r < 0) {

@@ -25,8 +25,9 @@ struct connection {
 	struct buf in;
 	size_t scanned; /* so many bytes of it hold no NUL */
 	bool reading, half, eof;
-	bool turn;    /* the timer means: go on with the next message */
-	bool in_next; /* connection_next() is on the stack */
+	bool unhurried; /* the last reply may take any time */
+	bool turn;	/* the timer means: go on with the next message */
+	bool in_next;	/* connection_next() is on the stack */
 	struct call *call;
 	size_t queued; /* bytes written and not yet taken */
 };

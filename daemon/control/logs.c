@@ -248,19 +248,31 @@ static void attempt_update(struct log_reading *reading, const cJSON *found)
 	attempt->ended = json_bool(found, "ended", true);
 }
 
+/* REF names one attempt: then its end is the end. */
+static bool is_one_ended_attempt(const struct log_reading *reading, const cJSON *found)
+{
+	const char *name = json_string(found, "name");
+	return str_eq(name, reading->ref) && json_bool(found, "ended", false);
+}
+
 static void take_found(struct log_reading *reading, const cJSON *result)
 {
-	const cJSON *found;
-	cJSON_ArrayForEach(found, json_get(result, "attempts")) attempt_update(reading, found);
-	reading->active = json_bool(result, "active", false);
 	const char *run = json_string(result, "run");
-	if (reading->run || !run)
-		return;
-	reading->run = xstrdup(run);
-	const char *below = strchr(reading->ref, '/');
-	char *ref = xasprintf("%s%s", run, below ? below : "");
-	free(reading->ref);
-	reading->ref = ref;
+	const cJSON *found;
+	if (!reading->run && run) {
+		const char *below = strchr(reading->ref, '/');
+		char *ref = xasprintf("%s%s", run, below ? below : "");
+		free(reading->ref);
+		reading->ref = ref;
+		reading->run = xstrdup(run);
+	}
+	reading->active = json_bool(result, "active", false);
+	cJSON_ArrayForEach(found, json_get(result, "attempts"))
+	{
+		attempt_update(reading, found);
+		if (is_one_ended_attempt(reading, found))
+			reading->active = false;
+	}
 }
 
 static void on_found(
