@@ -5,7 +5,7 @@ static void add_job(struct table *table, const cJSON *job, usec_t now)
 {
 	char at[WHEN_MAX];
 	const cJSON *last = json_get(job, "last");
-	const char *outcome = json_string(last, "outcome");
+	const char *outcome = json_string(last, "outcome"), *name = json_string(last, "name");
 	const char *zone = json_string(job, "timezone");
 	_cleanup_buf_ struct buf text = BUF_NULL;
 	const cJSON *active;
@@ -29,8 +29,8 @@ static void add_job(struct table *table, const cJSON *job, usec_t now)
 	table_add(table, BLUE, buf_str(&text));
 	buf_clear(&text);
 	if (cJSON_IsObject(last))
-		buf_printf(&text, "%s %s %s", json_string(last, "name"), outcome ? outcome : "",
-			when(json_time(last, "ended_at"), now, at));
+		buf_printf(&text, "%s%s%s %s", name ? name : "", name ? " " : "",
+			outcome ? outcome : "", when(json_time(last, "ended_at"), now, at));
 	table_add(table, colour_of_outcome(outcome), buf_str(&text));
 }
 

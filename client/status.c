@@ -9,6 +9,10 @@
 #include <string.h>
 #include "client/client.h"
 
+#define RED_MOST  20
+#define WAIT_MOST 10
+#define RUN_MOST  40
+
 static void print_tag(enum colour colour, const char *tag)
 {
 	out_text(colour, "%-4s", tag);
@@ -193,6 +197,24 @@ static void print_due(const cJSON *status, usec_t now)
 	}
 }
 
+/* The first few of a list, and how many more there are. */
+static void print_most(
+	const cJSON *list, int most, usec_t now, void (*print)(const cJSON *item, usec_t now))
+{
+	const cJSON *item;
+	int n = 0, all = cJSON_GetArraySize(list);
+	cJSON_ArrayForEach(item, list)
+	{
+		if (n++ == most)
+			break;
+		print(item, now);
+	}
+	if (all > most) {
+		out_text(DIM, "      and %d more; see `nightjar show`", all - most);
+		putchar('\n');
+	}
+}
+
 static void print_status(const cJSON *status)
 {
 	usec_t now = json_time(status, "now");
@@ -200,9 +222,9 @@ static void print_status(const cJSON *status)
 	if (now == 0)
 		now = out_now();
 	print_header(status, now);
-	cJSON_ArrayForEach(item, json_get(status, "red")) print_red(item, now);
-	cJSON_ArrayForEach(item, json_get(status, "waiting")) print_waiting(item, now);
-	cJSON_ArrayForEach(item, json_get(status, "running")) print_running(item, now);
+	print_most(json_get(status, "red"), RED_MOST, now, print_red);
+	print_most(json_get(status, "waiting"), WAIT_MOST, now, print_waiting);
+	print_most(json_get(status, "running"), RUN_MOST, now, print_running);
 	cJSON_ArrayForEach(item, json_get(status, "runs")) print_quiet_run(status, item, now);
 	cJSON_ArrayForEach(item, json_get(status, "checks")) print_check(item);
 	print_due(status, now);
