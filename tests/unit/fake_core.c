@@ -220,7 +220,8 @@ void core_audit(struct core *core, const char *who, const char *method, const ch
 	"\"id\":\"0190-aa\",\"trigger\":\"schedule\",\"state\":\"running\",\"outcome\":null,"      \
 	"\"reason\":null,\"scheduled_for\":\"2026-03-29T06:00:00Z\","                              \
 	"\"started_at\":\"2026-03-29T06:00:00.003000Z\",\"ended_at\":null,\"retry_of\":null,"      \
-	"\"commit\":\"4f2c\""
+	"\"commit\":\"4f2c\",\"created_at\":\"2026-03-29T06:00:00.001000Z\",\"who\":null,\"why\":" \
+	"null"
 
 cJSON *core_view_status(const struct core *core)
 {
@@ -285,7 +286,8 @@ void core_list_runs(struct core *core, struct core_op *op, const char *job, unsi
 #define CELLS                                                                                      \
 	"\"cells\":[{\"name\":\"build/staging/postgres\",\"stage\":\"build\","                     \
 	"\"matrix\":{\"environment\":\"staging\",\"target\":\"postgres\"},\"state\":\"ended\","    \
-	"\"outcome\":\"failed\",\"reason\":\"model a failed\",\"steps\":[{\"name\":\"build\","     \
+	"\"outcome\":\"failed\",\"reason\":\"model a "                                             \
+	"failed\",\"started_at\":null,\"ended_at\":null,\"steps\":[{\"name\":\"build\","           \
 	"\"kind\":\"dbt\",\"state\":\"ended\",\"outcome\":\"failed\",\"reason\":null,"             \
 	"\"attempts\":[{\"number\":1,\"outcome\":\"transient\",\"reason\":\"connection lost\","    \
 	"\"exit_code\":1,\"signal\":null,\"started_at\":\"2026-03-29T06:00:01.000000Z\","          \
