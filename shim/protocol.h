@@ -15,19 +15,24 @@
  * In the action's folder the shim writes:
  *   started      once, by rename, right before the child is made (boot id, pid of the shim and its start time):
  *                {"version":1,"boot_id":"...","pid":123,"start_time":456 (field 22 of /proc/PID/stat),
- *                 "at":"RFC3339nano"}
+ *                 "at":"RFC3339nano"}. Not synced to the disk: that it is missing proves that nothing
+ *                was run only within the boot that action.json names.
  *   output.log   lines `RFC3339nano stdout|stderr F|P text`, up to half of log_cap; then
  *   output.1, output.2   in turn, each of at most a quarter of log_cap, the older one overwritten; the first line of each is
- *                `# offset N` : how many bytes of log were written before it
+ *                `# offset N` : how many bytes of log were written before it, these first lines not
+ *                counted. A tail file appears whole with its first line, by rename (output.new); a
+ *                log file then only grows. Its last line is `F`, also when the child did not end it.
  *   status.json  at the end, by fsync and rename from the preallocated status.json.new
  *                {"version":1,"end":"exited|signalled|not_started","code","signal","stop":null|reason,
  *                 "lease_over":bool,"oom_killed":bool,"message":null|text,"started_at","ended_at"
- *                 (RFC3339 with µs, UTC),"max_rss" (bytes),"cpu_ms","output_bytes","output_dropped"}
+ *                 (RFC3339 with µs, UTC; null when not started),"max_rss" (bytes),"cpu_ms",
+ *                 "output_bytes","output_dropped"} ("code" and "signal": null where they do not
+ *                 apply; bytes of output as it is after masking; dropped: not in the log any more)
  * and reads:
  *   stop         one word of stop_reason_name(), made by rename; the daemon then sends SIGUSR1
  *                through the shim's pidfd.
  * Signals to the shim: SIGUSR1: read `stop` and end the child; SIGTERM: shutdown; SIGINT, SIGHUP
- * ignored.
+ * ignored. One that comes before the shim can take it ends it, with nothing run and no `started`.
  */
 #pragma once
 #include <stdint.h>
