@@ -101,3 +101,9 @@ int client_usage(const struct client *client, const char *format, ...) _printf_(
 
 /* Waits for the run's end and shows how it goes on. The exit status. */
 int client_wait(struct client *client, const char *run);
+
+/* --- next_cron.c ----------------------------------------------------------------------------- */
+
+/* next --cron, which needs no daemon; the strings as written, NULL where not given. The exit
+ * status. */
+int next_cron(const char *expr, const char *zone, const char *after, const char *n, bool json);

@@ -5,8 +5,8 @@ static int from_cron(const struct client *client)
 {
 	if (client->n_words > 0)
 		return client_usage(client, "--cron and a job do not go together");
-	client_say("next --cron is not there yet");
-	return STATUS_FAILED;
+	return next_cron(
+		client->cron, client->timezone, client->after, client->number, client->json);
 }
 
 static void add_slot(struct table *table, const cJSON *slot)

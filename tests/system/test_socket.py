@@ -604,6 +604,20 @@ def test_a_command_says_its_piece_and_exits_so(daemon, words, status, out, err):
     assert run.returncode == 0 or "--wait" in words or run.stderr.startswith("nightjar: ")
 
 
+def test_next_with_an_expression_needs_no_daemon(folder):
+    if not (ROOT / "client/next_cron.c").exists():
+        pytest.skip("next --cron is not there yet")
+    run = subprocess.run(
+        [CLIENT, "--socket", folder / "none", "--json", "next", "--cron", "30 2 * * *",
+         "--timezone", "Europe/Paris", "--after", "2026-03-28T12:00:00Z", "-n", "2"],
+        capture_output=True, text=True, timeout=20,
+    )
+    assert run.returncode == 0, run.stderr
+    slots = [json.loads(line) for line in run.stdout.splitlines()]
+    assert slots[0] == {"utc": "2026-03-29T01:00:00Z", "local": "2026-03-29T03:00:00+02:00"}
+    assert len(slots) == 2
+
+
 def test_every_command_has_help(daemon):
     listed = nightjar(daemon, "help").stdout.split("\n\n")[1]
     names = [line.split()[0] for line in listed.splitlines()]
