@@ -43,7 +43,7 @@ static const char *const notify_words[] = {"ok", "failed", "transient", "not_rea
 			.doc = "the retry policy of its steps, merged field by field"},            \
 	{                                                                                          \
 		.section = s, .name = "log_cap", .type = KEY_SIZE, .fallback = "64MiB",            \
-		.least = 4096, .doc = "how much output is kept of one action"                      \
+		.least = 512, .doc = "how much output is kept of one action"                       \
 	}
 
 static const struct key keys[] = {
@@ -327,6 +327,7 @@ static const struct key keys[] = {
 	{.section = "stage",
 		.name = "needs",
 		.type = KEY_ANY,
+		.into = "need",
 		.doc = "a list of stages: names, or groups { stage; when; only; }"},
 	{.section = "stage",
 		.name = "matrix",
@@ -435,6 +436,7 @@ static const struct key keys[] = {
 	{.section = "step",
 		.name = "lock",
 		.type = KEY_ANY,
+		.into = "lock",
 		.doc = "a lock's name, or a group { name; shared; }"},
 	{.section = "step",
 		.name = "gate",

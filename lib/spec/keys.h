@@ -19,10 +19,12 @@ enum key_type {
 	KEY_WORD,  /* one of `words` */
 	KEY_WORDS, /* a list of them */
 	KEY_INTS,
-	KEY_GROUP,    /* a group of the section `section` */
-	KEY_GROUPS,   /* a list of such groups */
-	KEY_FREE,     /* a group with free keys, or a list of { key; value; } */
-	KEY_ANY,      /* checked by hand: its doc says the shapes */
+	KEY_GROUP,  /* a group of the section `section` */
+	KEY_GROUPS, /* a list of such groups */
+	KEY_FREE,   /* a group with free keys, or a list of { key; value; } */
+	/* a string, a list of strings, or (with `into`) a group or groups of that section; what it
+	 * is not, the doc says and the code checks */
+	KEY_ANY,
 	KEY_NAMES,    /* a list of names */
 	KEY_VARIABLE, /* variable_is_valid() */
 	KEY_VARIABLES,
@@ -62,6 +64,9 @@ struct spec_kind {
 	const char *doc;
 	const struct key *keys;
 	size_t n_keys;
+	/* Its values may refer to secrets, because none of them becomes an argument of a process.
+	 */
+	bool takes_secrets;
 };
 
 /* The fixed part of the table: section by section, keys in the order in which a person would write

@@ -162,6 +162,7 @@ struct spec_job {
 	struct cron *cron;
 	char *timezone;
 	struct zone *zone;
+	struct spec_zone *zone_holder; /* shares the zone between the jobs of one load */
 	usec_t start_grace;
 	enum spec_catch_up catch_up;
 	usec_t catch_up_window;
@@ -242,6 +243,10 @@ struct spec_world {
 	} *secrets;
 	size_t n_secrets;
 	bool check_secrets;
+	/* The word, of these sorted ones, that the secret in that file equals; NULL: none. NULL
+	 * itself: not looked at. */
+	const char *(*secret_equals)(
+		void *context, const char *file, const char *const *words, size_t n_words);
 	const char *default_state, *default_secrets_directory; /* from the environment; may be NULL */
 	const struct spec_kind *kinds;
 	size_t n_kinds;
