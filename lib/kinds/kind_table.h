@@ -33,8 +33,8 @@ extern const struct key http_keys[HTTP_KEYS];
 	}
 #define SPEC_METABASE_SYNC                                                                         \
 	{                                                                                          \
-		.name = "metabase_sync", .value = KEY_GROUP, .keys = metabase_sync_keys,           \
-		.n_keys = METABASE_SYNC_KEYS,                                                      \
+		.name = "metabase_sync", .value = KEY_GROUP, .takes_secrets = true,                \
+		.keys = metabase_sync_keys, .n_keys = METABASE_SYNC_KEYS,                          \
 		.doc = "has Metabase read schemas anew and waits for the proof"                    \
 	}
 #define SPEC_TERRAFORM                                                                             \
@@ -44,6 +44,6 @@ extern const struct key http_keys[HTTP_KEYS];
 	}
 #define SPEC_HTTP                                                                                  \
 	{                                                                                          \
-		.name = "http", .value = KEY_GROUP, .keys = http_keys, .n_keys = HTTP_KEYS,        \
-		.doc = "one HTTP call and what its answer must be"                                 \
+		.name = "http", .value = KEY_GROUP, .takes_secrets = true, .keys = http_keys,      \
+		.n_keys = HTTP_KEYS, .doc = "one HTTP call and what its answer must be"            \
 	}

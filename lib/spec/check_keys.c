@@ -111,7 +111,7 @@ static void unknown_key(
 	const char *what = spec_section_name(section), *home = belongs_to(n->key);
 	_cleanup_free_ char *mend = did_you_mean(n->key, names, n_names);
 
-	if (home && !*mend) {
+	if (home) {
 		path_error(l, path, n, "unknown key \"%s\" of %s: it is a key of %s", n->key, what,
 			spec_section_name(home));
 	} else if (!*mend && n_names <= 10) {
@@ -132,6 +132,19 @@ static const struct spec_kind *kind_named(const struct loader *l, const char *na
 	return NULL;
 }
 
+/* A value of the right shape that says nothing: the step has a kind, if a wrong one. */
+static void blank(struct node *n, enum key_type type)
+{
+	for (size_t i = 0; i < n->n_children; i++)
+		node_free(n->children[i]);
+	if (n->type == NODE_STRING)
+		free(n->string);
+	n->n_children = 0;
+	n->type = type == KEY_GROUP ? NODE_GROUP : NODE_STRING;
+	if (n->type == NODE_STRING)
+		n->string = xstrdup("");
+}
+
 /* A step's kind is a key whose section has the kind's name. */
 static bool check_kind(
 	struct loader *l, const struct path *path, const struct spec_kind *kind, struct node *n)
@@ -143,7 +156,9 @@ static bool check_kind(
 		.into = kind->name,
 	};
 
-	return check_value(l, path, &key, n);
+	if (!check_value(l, path, &key, n))
+		blank(n, kind->value);
+	return true;
 }
 
 static bool check_child(

@@ -145,7 +145,7 @@ static void resolve_entry(
 		size_t n_names = 0;
 		_cleanup_free_ char *mend = NULL;
 
-		for (size_t i = 0; group && i < group->n_children; i++)
+		for (size_t i = 0; group && !strchr(name, '.') && i < group->n_children; i++)
 			if (n_names < ARRAY_SIZE(names))
 				names[n_names++] = group->children[i]->key;
 		mend = did_you_mean(name, names, n_names);

@@ -440,12 +440,11 @@ static bool check_free_value(
 		return true;
 	}
 	item.type = key->item;
-	if (!check_value(l, path, &item, n))
+	if (key->item == KEY_NAMES && n->type == NODE_LIST && n->n_children == 0) {
+		path_error(l, path, n, "it is empty: it needs at least one value");
 		return false;
-	if (key->item != KEY_NAMES || n->n_children > 0)
-		return true;
-	path_error(l, path, n, "it is empty: it needs at least one value");
-	return false;
+	}
+	return check_value(l, path, &item, n);
 }
 
 static bool check_free(

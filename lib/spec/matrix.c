@@ -58,21 +58,25 @@ static bool says(const struct node *n, const char *value)
 	return false;
 }
 
+static bool group_fits(
+	const struct spec_stage *stage, const struct node *group, const char *const *values)
+{
+	size_t fits = 0;
+
+	for (size_t d = 0; d < stage->n_dimensions; d++) {
+		const struct node *n = node_get(group, stage->dimensions[d]);
+
+		fits += n && says(n, values[d]);
+	}
+	return fits > 0 && fits == group->n_children;
+}
+
 static bool is_excluded(
 	const struct spec_stage *stage, const struct node *exclude, const char *const *values)
 {
-	for (size_t i = 0; exclude && i < exclude->n_children; i++) {
-		const struct node *group = exclude->children[i];
-		bool all = group->n_children > 0;
-
-		for (size_t d = 0; all && d < stage->n_dimensions; d++) {
-			const struct node *n = node_get(group, stage->dimensions[d]);
-
-			all = !n || says(n, values[d]);
-		}
-		if (all)
+	for (size_t i = 0; exclude && i < exclude->n_children; i++)
+		if (group_fits(stage, exclude->children[i], values))
 			return true;
-	}
 	return false;
 }
 
@@ -235,6 +239,8 @@ static void expand_all(struct at *at, const struct node *matrix)
 	const struct node *include = node_get(at->stage_node, "include");
 	size_t cap = 0;
 
+	if (include && include->n_children == 0)
+		include = NULL;
 	if (matrix && count_combinations(matrix) > MAX_COMBINATIONS) {
 		at_error(at, matrix, "the matrix has more than %d cells", SPEC_MAX_CELLS);
 		return;
@@ -247,8 +253,8 @@ static void expand_all(struct at *at, const struct node *matrix)
 	if (at->stage->n_cells > SPEC_MAX_CELLS)
 		at_error(at, matrix ? matrix : include, "the stage has more than %d cells",
 			SPEC_MAX_CELLS);
-	else if (at->stage->n_cells == 0)
-		at_error(at, matrix ? matrix : at->stage_node, "no cell is left in the matrix");
+	else if (at->stage->n_cells == 0 && matrix && count_combinations(matrix) > 0)
+		at_error(at, matrix, "no cell is left in the matrix");
 }
 
 void expand_matrix(struct at *at)

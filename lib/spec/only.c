@@ -82,42 +82,61 @@ static char *scope_text(const struct spec_stage *stage)
 	return stage ? xasprintf("stage \"%s\" has no", stage->name) : xstrdup("no stage has a");
 }
 
-static void check_value_of(const struct at *at, const struct spec_stage *stage,
-	const struct node *where, const char *dimension, const char *value)
+/* What is not known is said and left out. */
+static void add_value(const struct at *at, const struct spec_stage *stage, const struct node *where,
+	struct spec_only_term *term, size_t *n_values)
 {
 	const char *names[MAX_CANDIDATES] = {0};
 	size_t n_names = 0;
 	_cleanup_free_ char *mend = NULL, *scope = NULL;
 
-	if (known_value(at, stage, dimension, value, names, &n_names))
+	if (known_value(at, stage, term->dimension, where->string, names, &n_names)) {
+		term->values = strv_add(term->values, n_values, xstrdup(where->string));
 		return;
-	mend = did_you_mean(value, names, n_names);
+	}
+	mend = did_you_mean(where->string, names, n_names);
 	scope = scope_text(stage);
-	at_error(at, where, "only: %s cell with %s = \"%s\"%s", scope, dimension, value, mend);
+	at_error(at, where, "only: %s cell with %s = \"%s\"%s", scope, term->dimension,
+		where->string, mend);
 }
 
-static void load_term(const struct at *at, const struct node *n, const struct spec_stage *stage,
-	struct spec_only_term *ret)
+static bool check_dimension(
+	const struct at *at, const struct node *n, const struct spec_stage *stage)
 {
 	const char *names[MAX_CANDIDATES] = {0};
-	size_t n_names = 0, n_values = 0;
+	size_t n_names = 0;
 	_cleanup_free_ char *mend = NULL, *scope = NULL;
-	bool known = known_dimension(at, stage, n->key, names, &n_names);
 
-	if (!known) {
-		mend = did_you_mean(n->key, names, n_names);
-		scope = scope_text(stage);
-		at_error(at, n, "only: %s dimension \"%s\"%s", scope, n->key, mend);
-	}
-	ret->dimension = xstrdup(n->key);
-	ret->values = xcalloc(1, sizeof(char *));
+	if (known_dimension(at, stage, n->key, names, &n_names))
+		return true;
+	mend = did_you_mean(n->key, names, n_names);
+	scope = scope_text(stage);
+	at_error(at, n, "only: %s dimension \"%s\"%s", scope, n->key, mend);
+	return false;
+}
+
+/* False: nothing of it is known. */
+static bool load_term(const struct at *at, const struct node *n, const struct spec_stage *stage,
+	struct spec_only_term *ret)
+{
+	struct spec_only_term term = {0};
+	size_t n_values = 0;
+
+	if (!check_dimension(at, n, stage))
+		return false;
+	term.dimension = xstrdup(n->key);
 	if (n->type == NODE_STRING)
-		ret->values = strv_add(ret->values, &n_values, xstrdup(n->string));
+		add_value(at, stage, n, &term, &n_values);
 	for (size_t i = 0; i < n->n_children; i++)
-		ret->values = strv_add(ret->values, &n_values, xstrdup(n->children[i]->string));
-	for (size_t i = 0; known && i < n_values; i++)
-		check_value_of(at, stage, n->type == NODE_LIST ? n->children[i] : n, n->key,
-			ret->values[i]);
+		add_value(at, stage, n->children[i], &term, &n_values);
+	if (n_values == 0) {
+		if (n->type == NODE_LIST && n->n_children == 0)
+			at_error(at, n, "only: %s: the list is empty", n->key);
+		free(term.dimension);
+		return false;
+	}
+	*ret = term;
+	return true;
 }
 
 void load_only(const struct at *at, const struct node *n, const struct spec_stage *stage,
@@ -126,9 +145,8 @@ void load_only(const struct at *at, const struct node *n, const struct spec_stag
 	size_t count = n ? n->n_children : 0;
 
 	ret->terms = count ? xcalloc(count, sizeof(*ret->terms)) : NULL;
-	ret->n = count;
 	for (size_t i = 0; i < count; i++)
-		load_term(at, n->children[i], stage, &ret->terms[i]);
+		ret->n += load_term(at, n->children[i], stage, &ret->terms[ret->n]);
 }
 
 static bool term_has(const struct spec_only_term *term, const struct spec_stage *stage,

@@ -243,10 +243,6 @@ struct spec_world {
 	} *secrets;
 	size_t n_secrets;
 	bool check_secrets;
-	/* The word, of these sorted ones, that the secret in that file equals; NULL: none. NULL
-	 * itself: not looked at. */
-	const char *(*secret_equals)(
-		void *context, const char *file, const char *const *words, size_t n_words);
 	const char *default_state, *default_secrets_directory; /* from the environment; may be NULL */
 	const struct spec_kind *kinds;
 	size_t n_kinds;
