@@ -98,26 +98,30 @@ static int too_large(char **ret_error)
 	return -E2BIG;
 }
 
+static int append_and_wipe(struct buf *out, size_t room, char *take, char **ret_error)
+{
+	size_t len = take ? strlen(take) : 0;
+	int r = 0;
+
+	if (!take)
+		return 0;
+	if (len > room)
+		r = too_large(ret_error);
+	else
+		buf_append(out, take, len);
+	explicit_bzero(take, len); /* it may be a secret */
+	free(take);
+	return r;
+}
+
 static int append_value(struct buf *out, size_t room, const struct piece *p,
 	template_lookup *lookup, void *context, char **ret_error)
 {
 	char *value;
-	size_t len;
 	int r;
 
 	r = lookup(context, p->scope, p->name, &value, ret_error);
-	if (r < 0)
-		return r;
-	if (!value)
-		return 0;
-	len = strlen(value);
-	if (len > room)
-		r = too_large(ret_error);
-	else
-		buf_append(out, value, len);
-	explicit_bzero(value, len); /* it may be a secret */
-	free(value);
-	return r;
+	return r < 0 ? r : append_and_wipe(out, room, value, ret_error);
 }
 
 /* Expands into a result of at most `room` bytes. */
