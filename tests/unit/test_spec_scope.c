@@ -77,8 +77,9 @@ static int set_up(void **state)
 		.files = f->files,
 		.n_files = 2,
 		.cwd = TEXT("/srv/${secret.IN_CWD}")};
-	f->cell = (struct spec_cell){
-		.values = values, .name = TEXT("build/staging/postgres"), .environment = "staging"};
+	f->cell = (struct spec_cell){.values = values,
+		.name = TEXT("build/staging/postgres"),
+		.environment = TEXT("staging")};
 	f->stage = (struct spec_stage){.name = TEXT("build"),
 		.dimensions = dimensions,
 		.n_dimensions = 2,
