@@ -132,6 +132,17 @@ static int by_name(const void *a, const void *b)
 	return r ? r : (x > y) - (x < y);
 }
 
+static void say_duplicate(struct parser *p, const struct token *t, const struct token *first)
+{
+	if (first->file == t->file)
+		complain(p->complaints, t->file, t->line,
+			"duplicate name \"%s\": it is already in line %u", t->text, first->line);
+	else
+		complain(p->complaints, t->file, t->line,
+			"duplicate name \"%s\": it is already in %s:%u", t->text, first->file,
+			first->line);
+}
+
 static void check_duplicates(struct parser *p, struct names *names)
 {
 	const struct token *first = NULL;
@@ -145,9 +156,7 @@ static void check_duplicates(struct parser *p, struct names *names)
 			first = t;
 			continue;
 		}
-		complain(p->complaints, t->file, t->line,
-			"duplicate name \"%s\": it is already in %s:%u", t->text, first->file,
-			first->line);
+		say_duplicate(p, t, first);
 		free(t->text);
 		t->text = xasprintf("%c%u", DUPLICATE_MARK, ++p->n_renamed);
 	}

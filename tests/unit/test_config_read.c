@@ -210,10 +210,10 @@ static void duplicate_names_are_all_said_and_the_first_one_stands(void **state)
 
 	assert_int_equal(read_text(f, "a = 1;\ng: { x = 1;\n x = 2; x = 3; };\na = 2;"), 0);
 	assert_int_equal(f->complaints.n_errors, 3);
-	assert_non_null(strstr(
-		f->said, "main.conf:4: duplicate name \"a\": it is already in main.conf:1\n"));
-	assert_non_null(strstr(
-		f->said, "main.conf:3: duplicate name \"x\": it is already in main.conf:2\n"));
+	assert_non_null(
+		strstr(f->said, "main.conf:4: duplicate name \"a\": it is already in line 1\n"));
+	assert_non_null(
+		strstr(f->said, "main.conf:3: duplicate name \"x\": it is already in line 2\n"));
 	assert_int_equal(node_get(f->root, "a")->integer, 1);
 	assert_int_equal(node_get(f->root, "g")->n_children, 1);
 }
