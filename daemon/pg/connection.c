@@ -83,11 +83,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 	if (!c)
 		return;
-	/* A refused connect is UV_EBADF: libpq knows what it means. */
+	/* An error (a refused connect is UV_EBADF) means: ask libpq, which knows what it is. */
 	if (c->state == CONNECTION_CONNECTING)
 		step(c);
-	else if (status < 0)
-		pg_connection_break(c, PG_LOST, 0, "the socket broke: %s", uv_strerror(status));
 	else
 		serve(c);
 }

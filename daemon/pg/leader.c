@@ -6,6 +6,7 @@
  * broke: ask whether the row is still ours, having ended what is left of our older session on the
  * server (it could still write something old), and go on in the same epoch; a renewal that finds no
  * row, or the fence's refusal: lost, everything is forgotten, and the row is sought again. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/json.h"
@@ -63,6 +64,7 @@ static void tell_holder(struct pg *pg, const char *holder)
 {
 	if (str_eq(pg->holder, holder))
 		return;
+	free(TAKE_PTR(pg->why));
 	free(pg->holder);
 	pg->holder = xstrdup(holder);
 	if (!pg->stopping)
@@ -243,7 +245,7 @@ void pg_leader_enter(struct pg *pg)
 
 void pg_leader_loaded(struct pg *pg)
 {
-	_cleanup_json_ cJSON *loaded = TAKE_PTR(pg->loading);
+	cJSON *loaded = TAKE_PTR(pg->loading);
 
 	pg->state = PG_LEAD;
 	pg->loaded = true;
@@ -252,6 +254,9 @@ void pg_leader_loaded(struct pg *pg)
 	pg_report_send(pg);
 	if (!pg->stopping)
 		pg->events.ready(pg->events.self, pg->epoch, loaded);
+	cJSON_Delete(loaded);
+	if (loaded)
+		malloc_trim(0); /* ten thousand cells take tens of MiB on their way */
 	deferred_ask(&pg->kick);
 }
 

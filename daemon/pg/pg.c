@@ -7,6 +7,7 @@
  * and again every 5 s. */
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/memory.h"
 #include "daemon/loop/clock.h"
 #include "daemon/pg/internal.h"
@@ -16,12 +17,13 @@
 #define STOP_PATIENCE  (5 * USEC_SEC)
 #define REPLY_PATIENCE (10 * USEC_SEC)
 
+/* `why` is forgotten as soon as the store is anything but away, and `holder` here, so that each is
+ * told again when it is news. */
 static void enter_away(struct pg *pg, const char *why)
 {
-	bool is_news = pg->state != PG_AWAY || !str_eq(pg->why, why);
-
 	pg->state = PG_AWAY;
-	if (!is_news)
+	free(TAKE_PTR(pg->holder));
+	if (str_eq(pg->why, why))
 		return;
 	free(pg->why);
 	pg->why = xstrdup(why);
@@ -106,6 +108,15 @@ static void write_set_up(struct pg_session *s)
 		go_on(pg);
 }
 
+/* The server answered, and will not have us: a role, a password, a database, too many of us. */
+static bool is_for_a_person(const struct pg_error *error)
+{
+	if (error->fault == PG_WRONG || error->fault == PG_FULL)
+		return true;
+	return strstr(error->message, "FATAL:") && !strstr(error->message, "starting up") &&
+	       !strstr(error->message, "shutting down") && !strstr(error->message, "recovery");
+}
+
 static void write_down(struct pg_connection *c, const struct pg_error *error)
 {
 	struct pg *pg = c->owner;
@@ -117,7 +128,7 @@ static void write_down(struct pg_connection *c, const struct pg_error *error)
 	enter_away(pg, error->message);
 	if (pg->stopping)
 		pg_close(pg);
-	else if (error->fault == PG_WRONG || error->fault == PG_FULL)
+	else if (is_for_a_person(error))
 		pg_alarm(pg, "%s", error->message);
 }
 

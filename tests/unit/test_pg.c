@@ -741,6 +741,91 @@ static void a_service_file_names_the_host(void **state)
 	unlink(path);
 }
 
+static void a_server_that_will_not_have_us_is_an_alarm(void **state)
+{
+	_cleanup_free_ char *conninfo =
+		xasprintf("%s user=stranger", getenv("NIGHTJAR_TEST_CONNINFO"));
+	struct store *s = store_new(conninfo, MACHINE_A);
+
+	wait_for(s, &s->alarms, 1);
+	assert_non_null(strstr(s->alarm, "stranger"));
+	assert_int_equal(s->away, 1);
+	store_close(s);
+}
+
+/* A server that lets everybody in and drops them at once. */
+struct flapping {
+	uv_tcp_t listener, client;
+	unsigned accepted;
+};
+
+static void on_flap(uv_stream_t *listener, int status)
+{
+	struct flapping *f = container_of(listener, struct flapping, listener);
+
+	f->accepted++;
+	uv_tcp_init(listener->loop, &f->client);
+	uv_accept(listener, (uv_stream_t *)&f->client);
+	uv_close((uv_handle_t *)&f->client, NULL);
+}
+
+static void a_flapping_server_sees_at_most_one_connect_a_second(void **state)
+{
+	struct store *s;
+	struct flapping f = {0};
+	struct sockaddr_in address;
+	int len = sizeof(address);
+	uv_loop_t loop;
+	usec_t end = clock_boot() + 3200 * USEC_MSEC;
+	_cleanup_free_ char *conninfo = NULL;
+
+	uv_loop_init(&loop);
+	uv_tcp_init(&loop, &f.listener);
+	uv_ip4_addr("127.0.0.1", 0, &address);
+	uv_tcp_bind(&f.listener, (struct sockaddr *)&address, 0);
+	uv_listen((uv_stream_t *)&f.listener, 16, on_flap);
+	uv_tcp_getsockname(&f.listener, (struct sockaddr *)&address, &len);
+	conninfo = xasprintf(
+		"host=127.0.0.1 port=%u user=x dbname=x sslmode=disable", ntohs(address.sin_port));
+	s = store_new(conninfo, MACHINE_A);
+	while (clock_boot() < end) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		uv_run(&s->loop, UV_RUN_NOWAIT);
+	}
+	assert_true(f.accepted >= 1 && f.accepted <= 5); /* the first two may come at once */
+	assert_int_equal(s->away, 1);
+	store_close(s);
+	uv_close((uv_handle_t *)&f.listener, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void people_find_names_and_counts_in_the_views(void **state)
+{
+	struct store *s = leader_open(MACHINE_A);
+	struct unit *u;
+
+	submit_run(s, RUN_1, 7, "ended", "\"failed\"");
+	u = unit_new(s);
+	unit_add(u, TABLE_ATTEMPT, "2",
+		"{\"run_id\":\"" RUN_1 "\",\"cell\":0,\"step\":0,\"number\":2,"
+		"\"state\":\"ended\",\"outcome\":\"failed\",\"reason\":\"it broke\"}");
+	unit_add(u, TABLE_NODE_RESULT, "m",
+		"{\"run_id\":\"" RUN_1 "\",\"cell\":0,\"step\":0,\"attempt\":2,"
+		"\"unique_id\":\"model.a.b\",\"status\":\"error\",\"execution_time\":2.5}");
+	unit_submit(u);
+	wait_for(s, &s->done, 2);
+	assert_null(s->error);
+	db_expect("SELECT run || cells || cells_not_ok FROM nightjar.run_history", "n#711");
+	db_expect("SELECT cell || attempts FROM nightjar.cell_history", "n#7/build/staging2");
+	db_expect("SELECT attempt || reason FROM nightjar.failures",
+		"n#7/build/staging/build.2it broke");
+	db_do("UPDATE nightjar.run SET created_at = now()");
+	db_expect(
+		"SELECT environment || median_seconds FROM nightjar.slowest_models", "staging2.5");
+	store_close(s);
+}
+
 static void a_wrong_connection_string_is_an_error_with_a_sentence(void **state)
 {
 	struct pg_options options = {.conninfo = "hots=x", .machine = MACHINE_A, .host = "h"};
@@ -905,6 +990,9 @@ int main(void)
 		TEST(a_read_only_server_is_waited_for),
 		TEST(hosts_are_resolved_and_tried_one_after_another),
 		TEST(a_service_file_names_the_host),
+		TEST(a_server_that_will_not_have_us_is_an_alarm),
+		TEST(a_flapping_server_sees_at_most_one_connect_a_second),
+		TEST(people_find_names_and_counts_in_the_views),
 		TEST(a_wrong_connection_string_is_an_error_with_a_sentence),
 		TEST(a_leader_learns_jobs_open_and_red_runs_and_usual_durations),
 		TEST(a_report_reaches_the_leader_and_is_deleted_then),
