@@ -19,7 +19,7 @@
 
 #define CONNECT_PATIENCE (5 * USEC_SEC)
 #define BACKOFF_MIN	 (100 * USEC_MSEC)
-#define BACKOFF_MAX	 (4 * USEC_SEC) /* back within 5 s of the server's return */
+#define BACKOFF_MAX	 4 /* times the pace: back within 5 s of the server's return */
 #define ADDRESSES_MAX	 16
 
 struct pg_socket {
@@ -138,7 +138,8 @@ static void enter_waiting(struct pg_connection *c, usec_t delay)
 {
 	c->state = CONNECTION_WAITING;
 	if (delay == 0)
-		delay = jitter(MIN(BACKOFF_MAX, (400 * USEC_MSEC) << MIN(c->failures, 5U)));
+		delay = jitter(MIN(
+			BACKOFF_MAX * c->limiter->pace, (400 * USEC_MSEC) << MIN(c->failures, 5U)));
 	set_timer(c, delay);
 }
 
@@ -156,13 +157,13 @@ static void fail_round(struct pg_connection *c)
 static void enter_round(struct pg_connection *c)
 {
 	usec_t now = clock_boot();
-	usec_t slot = MAX(c->limiter->next, now - USEC_SEC);
+	usec_t slot = MAX(c->limiter->next, now - c->limiter->pace);
 
 	if (slot > now) {
 		set_timer(c, slot - now);
 		return;
 	}
-	c->limiter->next = slot + USEC_SEC;
+	c->limiter->next = slot + c->limiter->pace;
 	c->host = 0;
 	pg_error_set(&c->why, PG_LOST, "no address to connect to");
 	try_host(c);

@@ -27,8 +27,9 @@ struct pg_request {
 	usec_t patience; /* how late the answer may be; 0: the connection's default */
 };
 
-/* At most one connect a second over all connections, after a first two. */
+/* At most one connect in a `pace` over all connections, after a first two. */
 struct pg_limiter {
+	usec_t pace;
 	usec_t next;
 };
 

@@ -235,6 +235,7 @@ static void take_options(struct pg *pg, const struct pg_options *o)
 	pg->renew_every = otherwise(o->renew, 3 * USEC_SEC);
 	pg->patience = otherwise(o->patience, 10 * USEC_SEC);
 	pg->margin = otherwise(o->margin, 2 * USEC_SEC);
+	pg->limiter.pace = otherwise(o->pace, USEC_SEC);
 	pg->poll_every = otherwise(o->poll, 2 * USEC_SEC);
 	init_connection(pg, &pg->write, "write", o->reply);
 	pg->write.up = write_up;

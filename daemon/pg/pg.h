@@ -29,6 +29,7 @@ struct pg_options {
 	usec_t patience;      /* how old a foreign leader's row must be to be taken over [10 s] */
 	usec_t margin;	      /* the lease is so much shorter [2 s] */
 	usec_t poll;	      /* a standby looks so often [2 s] */
+	usec_t pace;	      /* between two connects [1 s] */
 	usec_t reply;	      /* an answer that is later means a dead connection [10 s] */
 };
 
