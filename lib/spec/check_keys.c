@@ -4,7 +4,8 @@
 #include "base/memory.h"
 #include "spec/loader.h"
 
-#define MAX_KEYS 128 /* of one section, kinds included */
+#define DEPTH_MAX 40  /* a stored definition may have 64, and is a little deeper */
+#define MAX_KEYS  128 /* of one section, kinds included */
 
 static void path_append(struct buf *out, const struct path *path)
 {
@@ -203,10 +204,36 @@ void check_group(struct loader *l, const struct path *path, struct node *n, cons
 	n->n_children = kept;
 }
 
-void check_tree(struct loader *l)
+/* A job's definition must be JSON that our own strict reader takes again. False: too deep. */
+static bool check_json(struct loader *l, const struct node *n, unsigned depth)
 {
-	if (l->root->type == NODE_GROUP)
-		check_group(l, NULL, l->root, "");
-	else
+	for (size_t i = 0; i < n->n_children; i++) {
+		const struct node *child = n->children[i];
+
+		if (depth == DEPTH_MAX) {
+			path_error(l, NULL, n, "groups and lists are nested more than %d deep",
+				DEPTH_MAX);
+			return false;
+		}
+		for (size_t k = 0; child->key && k < i; k++)
+			if (strcmp(n->children[k]->key, child->key) == 0)
+				path_error(l, NULL, child, "the key \"%s\" is given twice",
+					child->key);
+		if (!check_json(l, child, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+/* False: nothing of it can be looked at. */
+bool check_tree(struct loader *l)
+{
+	if (l->root->type != NODE_GROUP) {
 		path_error(l, NULL, l->root, "the configuration must be a group");
+		return false;
+	}
+	if (!check_json(l, l->root, 0))
+		return false;
+	check_group(l, NULL, l->root, "");
+	return true;
 }

@@ -189,8 +189,8 @@ int load_tree(const struct node *root, const struct spec_world *world, bool stor
 	size_t errors = complaints->n_errors;
 
 	list_secrets(&l);
-	check_tree(&l);
-	load_all(&l);
+	if (check_tree(&l))
+		load_all(&l);
 	if (complaints->n_errors > errors)
 		return -EINVAL;
 	*ret = TAKE_PTR(l.spec);

@@ -61,7 +61,8 @@ struct path {
 };
 /* A key of the fixed table or of a kind's; NULL: none such. */
 const struct key *find_key(const struct loader *l, const char *section, const char *name);
-void check_tree(struct loader *l);
+/* False: nothing of it can be looked at. */
+bool check_tree(struct loader *l);
 void check_group(struct loader *l, const struct path *path, struct node *n, const char *section);
 /* False: the value is of no use and is to be taken out. */
 bool check_value(struct loader *l, const struct path *path, const struct key *key, struct node *n);

@@ -2,23 +2,22 @@
 #include "tests/unit/unit.h"
 #include "tests/unit/spec_help.h"
 
-#define STEP "{'name':'a','run':['true']}"
+#define STEP  "{'name':'a','run':['true']}"
 #define STEPS "'steps':[" STEP "]"
 /* A job with more keys; with stages; with one stage; with one step. */
-#define JOB(x) "{'jobs':[{'name':'j','stages':[{'name':'s'," STEPS "}]," x "}]}"
+#define JOB(x)	  "{'jobs':[{'name':'j','stages':[{'name':'s'," STEPS "}]," x "}]}"
 #define STAGES(x) "{'jobs':[{'name':'j','stages':[" x "]}]}"
-#define STAGE(x) STAGES("{'name':'s'," STEPS "," x "}")
+#define STAGE(x)  STAGES("{'name':'s'," STEPS "," x "}")
 #define MATRIX(x) STAGE("'matrix':{'target':['pg','bq'],'size':['s','l']}," x)
-#define ONE(x) STAGES("{'name':'s','steps':[{'name':'a'," x "}]}")
-#define RUN(x) ONE("'run':['true']," x)
-#define WORLD(x)                                                                                   \
-	"{" x ",'jobs':[{'name':'j','environment':'e','stages':[{'name':'s'," STEPS "}]}]}"
-#define ENVS "'environments':{'e':{'vars':{'HOST':'db'},'data':{'t':{'u':'x'}}}}"
+#define ONE(x)	  STAGES("{'name':'s','steps':[{'name':'a'," x "}]}")
+#define RUN(x)	  ONE("'run':['true']," x)
+#define WORLD(x)  "{" x ",'jobs':[{'name':'j','environment':'e','stages':[{'name':'s'," STEPS "}]}]}"
+#define ENVS	  "'environments':{'e':{'vars':{'HOST':'db'},'data':{'t':{'u':'x'}}}}"
 /* A step in environment e. */
 #define IN_E(x)                                                                                    \
 	"{" ENVS ",'jobs':[{'name':'j','environment':'e','stages':[{'name':'s','steps':["          \
 	"{'name':'z','run':['true']},{'name':'a'," x "}]}]}]}"
-#define AT "jobs.j.stages.s"
+#define AT   "jobs.j.stages.s"
 #define AT_A AT ".steps.a"
 
 static const struct {
@@ -59,8 +58,7 @@ static const struct {
 	{STAGE("'fail_fast':1"), AT ".fail_fast: must be true or false, not a whole number"},
 	{STAGE("'matrix':{'year':[2024]}"),
 		AT ".matrix.year: must be a name, not a whole number: put it in quotes"},
-	{"{'jobs':{'name':'j'}}",
-		"jobs: must be a list of groups ( { ... }, ... ), not a group"},
+	{"{'jobs':{'name':'j'}}", "jobs: must be a list of groups ( { ... }, ... ), not a group"},
 	{"{'jobs':['j']}", "jobs[0]: must be a group { ... }, not a string"},
 	{ONE("'run':'true'"), AT_A ".run: must be a list of strings, not a string"},
 	{ONE("'shell':['true']"), AT_A ".shell: must be a string, not a list"},
@@ -77,8 +75,7 @@ static const struct {
 	{JOB("'deadline':'40000d'"), "jobs.j.deadline: \"40000d\" is too long, at most 36500d"},
 	{JOB("'overlap':'skp'"), "jobs.j.overlap: \"skp\" is none of skip, queue, allow, "
 				 "cancel_other, did you mean \"skip\"?"},
-	{JOB("'catch_up_max':0"),
-		"jobs.j.catch_up_max: 0 is too small, it must be at least 1"},
+	{JOB("'catch_up_max':0"), "jobs.j.catch_up_max: 0 is too small, it must be at least 1"},
 	{STAGE("'max_parallel':2000000000"),
 		AT ".max_parallel: 2000000000 is too large, it must be at most 1000000000"},
 	{JOB("'retry':{'factor':0.5}"),
@@ -88,14 +85,18 @@ static const struct {
 		"not_ready, failed, did you mean \"transient\"?"},
 	{RUN("'retry':{'jitter':2}"),
 		AT_A ": retry.jitter: 2 is too large, it is a fraction of the delay, at most 1"},
-	{JOB("'log_cap':'64MB'"), "jobs.j.log_cap: \"64MB\" is no size: a number with KiB, MiB or GiB"},
+	{JOB("'log_cap':'64MB'"),
+		"jobs.j.log_cap: \"64MB\" is no size: a number with KiB, MiB or GiB"},
 	{JOB("'log_cap':1"), "jobs.j.log_cap: it must be at least 512 bytes"},
-	{JOB("'env':{'A-B':'x'}"), "jobs.j.env: \"A-B\" is no name of a variable: letters, digits and "
-				   "\"_\", the first no digit"},
-	{JOB("'secrets':['DB PASS']"), "jobs.j.secrets: \"DB PASS\" is no name of a variable: letters, "
-				       "digits and \"_\", the first no digit"},
+	{JOB("'env':{'A-B':'x'}"),
+		"jobs.j.env: \"A-B\" is no name of a variable: letters, digits and "
+		"\"_\", the first no digit"},
+	{JOB("'secrets':['DB PASS']"),
+		"jobs.j.secrets: \"DB PASS\" is no name of a variable: letters, "
+		"digits and \"_\", the first no digit"},
 	{"{'jobs':[{'name':'my job','stages':[{'name':'s'," STEPS "}]}]}",
-		"jobs.my job.name: \"my job\" is no name: letters, digits, \"_\", \".\" and \"-\", 64 "
+		"jobs.my job.name: \"my job\" is no name: letters, digits, \"_\", \".\" and \"-\", "
+		"64 "
 		"at most, the first a letter or a digit"},
 	{STAGES("{'name':'s','steps':[{'name':'a.b','run':['true']}]}"),
 		AT ".steps.a.b.name: \"a.b\": the name of a step holds no dot"},
@@ -168,8 +169,7 @@ static const struct {
 		AT ": exclude: the stage has no dimension \"targte\", did you mean \"target\"?"},
 	{MATRIX("'exclude':[{'target':'pgg'}]"),
 		AT ": exclude: dimension \"target\" has no value \"pgg\", did you mean \"pg\"?"},
-	{MATRIX("'exclude':[{}]"),
-		AT ": exclude: it says nothing: give a dimension and a value"},
+	{MATRIX("'exclude':[{}]"), AT ": exclude: it says nothing: give a dimension and a value"},
 	{MATRIX("'exclude':[{'target':['pg','bq']}]"), AT ": no cell is left in the matrix"},
 	{MATRIX("'include':[{'target':'pg'}]"),
 		AT ": include: it gives whole cells, so \"size\" must have a value"},
@@ -190,8 +190,9 @@ static const struct {
 		"jobs.j: manual.choose: no stage has a dimension \"environment\""},
 
 	/* environments */
-	{WORLD("'environments':{'eu':{}}"), "jobs.j.stages.s: there is no environment \"e\", did you "
-					    "mean \"eu\"?"},
+	{WORLD("'environments':{'eu':{}}"),
+		"jobs.j.stages.s: there is no environment \"e\", did you "
+		"mean \"eu\"?"},
 	{STAGE("'matrix':{'environment':['prod']}"), AT ": there is no environment \"prod\""},
 	{"{" ENVS ",'jobs':[{'name':'j','stages':[{'name':'s','environment':'e',"
 	 "'matrix':{'environment':['e']}," STEPS "}]}]}",
@@ -199,13 +200,15 @@ static const struct {
 		   "both"},
 	{"{" ENVS ",'jobs':[{'name':'j','environment':'e','stages':[{'name':'s',"
 	 "'matrix':{'environment':['e']}," STEPS "}]}]}",
-		AT ": environment is said by the job, and is a dimension of this stage's matrix: say "
-		   "it for the stages without that dimension only"},
+		AT
+		": environment is said by the job, and is a dimension of this stage's matrix: say "
+		"it for the stages without that dimension only"},
 	{"{'environments':{'e':{'metabase':{'url':'http://m','username':'u'}}}}",
 		"environments.e.metabase: it needs api_key, or username and password"},
 	{"{'environments':{'e':{'metabase':{'url':'http://m','api_key':'k','username':'u'}}}}",
 		"environments.e.metabase: either api_key, or username and password, not both"},
-	{"{'environments':{'e':{'vars':{'A':'${vars.B}','B':'x${vars.C}','C':'${vars.B}'}}}}", NULL},
+	{"{'environments':{'e':{'vars':{'A':'${vars.B}','B':'x${vars.C}','C':'${vars.B}'}}}}",
+		NULL},
 	{"{'environments':{'e':{'vars':{'A':'${vars.A}'}}}}",
 		"environments.e: ${vars.A}: it goes round"},
 
@@ -214,14 +217,14 @@ static const struct {
 	{"{'sets':{'dash':{}},'jobs':[{'name':'j','stages':[{'name':'s','use':['dsah']," STEPS
 	 "}]}]}",
 		AT ": use: there is no set \"dsah\", did you mean \"dash\"?"},
-	{RUN("'lock':'warehouse'"), AT_A ": there is no lock \"warehouse\": list it in `locks` with "
-					 "the number of its places"},
+	{RUN("'lock':'warehouse'"),
+		AT_A ": there is no lock \"warehouse\": list it in `locks` with "
+		     "the number of its places"},
 	{"{'locks':{'warehouse':0}}", "locks.warehouse: 0 is too small, it must be at least 1"},
 	{"{'locks':{'warehouse':2},'jobs':[{'name':'j','stages':[{'name':'s','steps':[{'name':'a',"
 	 "'run':['true'],'lock':{'name':'wearhouse','shared':true}}]}]}]}",
 		AT_A ": there is no lock \"wearhouse\", did you mean \"warehouse\"?"},
-	{RUN("'gate':{'check':'metabase'}"),
-		AT_A ": gate.check: there is no check \"metabase\""},
+	{RUN("'gate':{'check':'metabase'}"), AT_A ": gate.check: there is no check \"metabase\""},
 	{"{'checks':[{'name':'c','url':'http://x','environments':['p']}]}",
 		"checks.c: there is no environment \"p\""},
 	{"{" ENVS ",'checks':[{'name':'c','url':'http://x','environments':['e']}],"
@@ -250,8 +253,9 @@ static const struct {
 	{RUN("'cwd':'${vars.HOST'"), AT_A ".cwd: ${vars.HOST is not closed by a }"},
 	{RUN("'cwd':'${var.HOST}'"),
 		AT_A ".cwd: ${var.HOST}: there is no \"var\", did you mean \"vars\"?"},
-	{RUN("'cwd':'${HOME}'"), AT_A ".cwd: ${HOME}: there is no \"HOME\"; a shell's ${X} is written "
-				      "$${X}"},
+	{RUN("'cwd':'${HOME}'"),
+		AT_A ".cwd: ${HOME}: there is no \"HOME\"; a shell's ${X} is written "
+		     "$${X}"},
 	{RUN("'cwd':'${vars}'"), AT_A ".cwd: ${vars}: what of it? Write ${vars.NAME}, or $$ for a "
 				      "dollar"},
 	{RUN("'cwd':'${vars.HOST}'"), AT_A ": ${vars.HOST}: the stage has no environment"},
@@ -267,17 +271,17 @@ static const struct {
 		AT_A ": ${steps.y.path}: no step \"y\" comes before this one in the stage"},
 	{IN_E("'run':['true'],'cwd':'${steps.a.path}'"),
 		AT_A ": ${steps.a.path}: no step \"a\" comes before this one in the stage"},
-	{IN_E("'run':['true'],'cwd':'${steps.z}'"),
-		AT_A ": ${steps.z}: write ${steps.STEP.KEY}"},
+	{IN_E("'run':['true'],'cwd':'${steps.z}'"), AT_A ": ${steps.z}: write ${steps.STEP.KEY}"},
 	{IN_E("'run':['true'],'cwd':'${run.nmae}'"),
 		AT_A ": ${run.nmae}: there is no such thing, did you mean \"name\"?"},
 	{IN_E("'run':['true'],'cwd':'${attempt.x}'"),
 		AT_A ": ${attempt.x}: there is no such thing"},
-	{IN_E("'run':['echo','${secret.TOKEN}']"),
-		AT_A ": ${secret.TOKEN}: everybody on the machine can see arguments: give it in env, "
-		     "secrets or files"},
+	{IN_E("'run':['echo','${secret.TOKEN}']"), AT_A
+		": ${secret.TOKEN}: everybody on the machine can see arguments: give it in env, "
+		"secrets or files"},
 	{"{'environments':{'e':{'vars':{'S':'${secret.TOKEN}'}}},'jobs':[{'name':'j',"
-	 "'environment':'e','stages':[{'name':'s','steps':[{'name':'a','shell':'x ${vars.S}'}]}]}]}",
+	 "'environment':'e','stages':[{'name':'s','steps':[{'name':'a','shell':'x "
+	 "${vars.S}'}]}]}]}",
 		AT_A ": ${secret.TOKEN} (through ${vars.S}): everybody on the machine can see "
 		     "arguments: give it in env, secrets or files"},
 	{"{'environments':{'e':{'vars':{'S':'${matrix.t}'}}},'jobs':[{'name':'j',"
@@ -290,20 +294,22 @@ static const struct {
 		     "taken by itself"},
 
 	/* Metabase */
-	{ONE("'metabase_sync':{'databases':'*','tables':'changed'}"),
-		AT_A ": metabase_sync.tables: \"changed\" has no dbt cell to learn from: the cell s "
-		     "needs none that builds"},
+	{ONE("'metabase_sync':{'databases':'*','tables':'changed'}"), AT_A
+		": metabase_sync.tables: \"changed\" has no dbt cell to learn from: the cell s "
+		"needs none that builds"},
 	{STAGES("{'name':'deps','steps':[{'name':'d','dbt':{'command':'deps','project':'/p'}}]},"
-		"{'name':'s','needs':['deps'],'steps':[{'name':'a','metabase_sync':{'databases':'*',"
+		"{'name':'s','needs':['deps'],'steps':[{'name':'a','metabase_sync':{'databases':'*'"
+		","
 		"'tables':'changed'}}]}"),
-		AT_A ": metabase_sync.tables: \"changed\" has no dbt cell to learn from: the cell s "
-		     "needs none that builds"},
+		AT_A
+		": metabase_sync.tables: \"changed\" has no dbt cell to learn from: the cell s "
+		"needs none that builds"},
 	{ONE("'metabase_sync':{'databases':'*','tables':'all'}"),
 		AT_A ": metabase_sync.tables: \"all\" is neither \"changed\" nor a list of "
 		     "\"schema.table\""},
-	{ONE("'metabase_sync':{'databases':[{'names':['A'],'target':'pg'}]}"),
-		AT_A ": metabase_sync.databases: no stage that this one needs has a cell with target "
-		     "= \"pg\""},
+	{ONE("'metabase_sync':{'databases':[{'names':['A'],'target':'pg'}]}"), AT_A
+		": metabase_sync.databases: no stage that this one needs has a cell with target "
+		"= \"pg\""},
 
 	/* those who are told */
 	{"{'notify':[{'on':['failed']}]}",
@@ -312,7 +318,8 @@ static const struct {
 		"notify[0]: it says slack and ping: make two rules of it"},
 	{"{'notify':[{'ping':'http://x','on':['fialed']}]}",
 		"notify[0].on: \"fialed\" is none of ok, failed, transient, not_ready, timed_out, "
-		"interrupted, cancelled, needs_person, skipped, recovered, waiting_approval, missed, "
+		"interrupted, cancelled, needs_person, skipped, recovered, waiting_approval, "
+		"missed, "
 		"did you mean \"failed\"?"},
 	{"{'notify':[{'ping':'http://x','on':['ok'],'job':'x'}]}",
 		"notify[0]: there is no job \"x\""},
