@@ -150,6 +150,17 @@ static void enter_reap(struct stop *stop)
 	kill_tree(stop);
 }
 
+/* The child has ended; what it left is given the less, the less willingly it went. */
+static void enter_leftovers(struct stop *stop)
+{
+	if (stop->phase == STOP_PHASE_RUN)
+		enter_drain(stop);
+	else if (stop->phase == STOP_PHASE_STOP)
+		enter_term(stop);
+	else
+		enter_reap(stop);
+}
+
 void stop_begin(struct stop *stop, const char *reason)
 {
 	if (stop->phase != STOP_PHASE_RUN)
@@ -167,10 +178,7 @@ void stop_reap(struct stop *stop)
 
 	stop->alone = child_reap(stop->child);
 	if (stop->child->reaped && !had_ended) {
-		if (stop->phase == STOP_PHASE_KILL)
-			enter_reap(stop);
-		else
-			enter_drain(stop);
+		enter_leftovers(stop);
 	} else if (stop->phase == STOP_PHASE_KILL || stop->phase == STOP_PHASE_REAP) {
 		kill_tree(stop);
 	}

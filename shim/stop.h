@@ -4,7 +4,7 @@
  *   STOP   its kind's signal was sent, once; after kill_after: KILL
  *   KILL   SIGKILL to the whole tree, again for what it had made meanwhile
  *   DRAIN  the child has ended by itself: what it left may print for half of SHIM_DRAIN_USEC
- *   TERM   then gets SIGTERM, and the other half
+ *   TERM   then gets SIGTERM (after a STOP: at once), and the other half
  *   REAP   then SIGKILL; what even that does not end within 2 s is not ours to end
  *   OVER
  *

@@ -390,6 +390,17 @@ def test_a_daemon_left_behind_gets_sigterm(tmp_path):
     assert (tmp_path / "asked").exists() and action.status()["code"] == 0
 
 
+def test_after_a_stop_what_is_left_goes_within_a_second(tmp_path):
+    script = f"(trap '' TERM; echo $$ up; sleep 61) & echo $! > {tmp_path}/pids; exec sleep 62"
+    with begin(tmp_path, script, stop_group=False) as action:
+        action.wait_for(b"up")
+        begun = time.monotonic()
+        action.stop()
+        status = action.wait()
+    assert time.monotonic() - begun < 1.8 and status["signal"] == signal.SIGTERM
+    assert not is_alive(pids(tmp_path / "pids")[0])
+
+
 def test_orphans_are_reaped(tmp_path):
     with begin(tmp_path, "for i in $(seq 50); do (true &) ; done; echo up; sleep 60") as action:
         action.wait_for(b"up")
@@ -397,6 +408,52 @@ def test_orphans_are_reaped(tmp_path):
         until(lambda: len(children.read_text().split()) == 1)
         action.stop()
         action.wait()
+
+
+# --- its own cgroup ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cgroup():
+    """A folder below our own cgroup, version 2."""
+    mounts = [l.split() for l in Path("/proc/self/mounts").read_text().splitlines()]
+    roots = [m[1] for m in mounts if m[2] == "cgroup2"]
+    own = [l[3:] for l in Path("/proc/self/cgroup").read_text().splitlines() if l.startswith("0::")]
+    if not roots or not own:
+        pytest.skip("no cgroup v2 here")
+    folder = Path(roots[0] + own[0]) / f"nightjar-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("no cgroup may be made here")
+    yield folder
+    until(lambda: "populated 0" in (folder / "cgroup.events").read_text())
+    folder.rmdir()
+
+
+def test_the_child_is_made_in_its_cgroup_and_killed_there(tmp_path, cgroup):
+    script = f"""trap '' TERM; grep ^0:: /proc/self/cgroup
+        setsid bash -c "trap '' TERM; (setsid sleep 61 & echo \\$! > {tmp_path}/pids); sleep 60" &
+        sleep 62"""
+    fd = os.open(cgroup, os.O_PATH | os.O_DIRECTORY)
+    with begin(tmp_path, script, cgroup=fd, kill_after=SECOND // 10) as action:
+        action.wait_for(b"stdout")
+        until(lambda: (tmp_path / "pids").exists() and pids(tmp_path / "pids"))
+        assert str(action.pid) not in (cgroup / "cgroup.procs").read_text().split()
+        action.stop()
+        status = action.wait()
+    os.close(fd)
+    assert action.text().decode().strip().endswith("/" + cgroup.name)
+    assert status["stop"] == "cancelled" and status["signal"] == signal.SIGKILL
+    assert "populated 0" in (cgroup / "cgroup.events").read_text()
+    assert status["oom_killed"] is False
+
+
+def test_a_stray_descriptor_is_no_cgroup(tmp_path):
+    with open("/dev/null") as stray:
+        action = Action(tmp_path / "action", ["/bin/ls", "/proc/self/fd"], cgroup=stray.fileno())
+        assert action.wait()["code"] == 0
+    assert action.text().split() == [b"0", b"1", b"2", b"3"]
 
 
 # --- the log ----------------------------------------------------------------------------------
