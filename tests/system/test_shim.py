@@ -555,6 +555,7 @@ def test_huge_output_takes_little_memory(tmp_path):
     with begin(tmp_path, "head -c 20000000 /dev/urandom; head -c 20000000 /dev/zero; yes | head -c 60000000; seq 1 500000",
                log_cap=8 << 20, masks=[SECRET]) as action:
         peak = 0
+        until((action.folder / "started").exists)  # before that it may still be this program
         while action.status() is None:
             rss = Path(f"/proc/{action.pid}/status").read_text()
             peak = max([peak] + [int(l.split()[1]) for l in rss.splitlines() if l.startswith("VmHWM")])
