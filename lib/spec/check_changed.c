@@ -1,4 +1,4 @@
-/* metabase_sync: `tables` and the dbt cells that "changed" learns from, and `target`. */
+/* metabase_sync: the Metabase it asks, the dbt cells that "changed" learns from, and `target`. */
 #include <string.h>
 #include "base/memory.h"
 #include "spec/loader.h"
@@ -102,6 +102,26 @@ static void check_target(struct at *at, const struct node *n)
 		n->string);
 }
 
+/* Each cell's environment says which Metabase is asked. */
+static void check_metabase(struct at *at)
+{
+	for (size_t i = 0; i < at->stage->n_cells; i++) {
+		const char *e = at->stage->cells[i].environment;
+		ssize_t place = find_named(at->l->environments, e);
+
+		if (!only_has_cell(&at->step->only, at->stage, &at->stage->cells[i]))
+			continue;
+		if (e && place < 0)
+			continue; /* said already */
+		if (e && at->l->spec->environments[place].metabase_url)
+			continue;
+		at_error(at, at->step_node, "metabase_sync: %s%s%s has no metabase",
+			e ? "environment \"" : "the cell has no environment, and so it", e ? e : "",
+			e ? "\"" : "");
+		return;
+	}
+}
+
 static void check_step(struct at *at)
 {
 	const struct node *params = at->step->params;
@@ -110,6 +130,7 @@ static void check_step(struct at *at)
 
 	if (!at->step->kind || strcmp(at->step->kind->name, "metabase_sync") != 0)
 		return;
+	check_metabase(at);
 	if (tables)
 		check_tables(at, tables);
 	if (node_string(databases, "target"))

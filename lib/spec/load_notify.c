@@ -41,10 +41,12 @@ static void check_stage(struct loader *l, const char *where, const struct node *
 	for (size_t i = 0; i < s->n_jobs; i++)
 		if (!job || strcmp(s->jobs[i]->name, job) == 0)
 			known = known || job_has_stage(s->jobs[i], stage->string);
-	if (!known)
-		complain(l->complaints, stage->file, stage->line, "%s: %s%s%s has no stage \"%s\"",
-			where, job ? "job \"" : "no job", job ? job : "", job ? "\"" : "",
-			stage->string);
+	if (!known && job)
+		complain(l->complaints, stage->file, stage->line,
+			"%s: job \"%s\" has no stage \"%s\"", where, job, stage->string);
+	else if (!known)
+		complain(l->complaints, stage->file, stage->line, "%s: no job has a stage \"%s\"",
+			where, stage->string);
 }
 
 static void check_job(struct loader *l, const char *where, const struct node *rule)

@@ -106,6 +106,11 @@ static void merge_env(struct at *at, const struct levels *levels)
 
 	load_var_nodes(nodes, n, &at->step->env);
 	for (size_t i = 0; i < n; i++)
+		if (!at->l->stored && str_starts(nodes[i]->key, "NIGHTJAR_"))
+			complain_warning(at->l->complaints, nodes[i]->file, nodes[i]->line,
+				"env: %s is nightjar's own: this value never arrives",
+				nodes[i]->key);
+	for (size_t i = 0; i < n; i++)
 		if (strv_has(at->step->secrets, nodes[i]->key))
 			at_error(at, nodes[i],
 				"\"%s\" is in env and in secrets: it can be in one of them only",

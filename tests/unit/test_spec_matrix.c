@@ -2,8 +2,11 @@
 #include "tests/unit/unit.h"
 #include "tests/unit/spec_help.h"
 
-#define STEPS	       "'steps':[{'name':'a','run':['true']}]"
-#define JOB(x)	       "{'environments':{'p':{},'s':{}},'jobs':[{'name':'j','stages':[" x "]}]}"
+#define STEPS	 "'steps':[{'name':'a','run':['true']}]"
+#define METABASE "{'metabase':{'url':'http://m','api_key':'k'}}"
+#define JOB(x)                                                                                     \
+	"{'environments':{'p':" METABASE ",'s':" METABASE "},'jobs':[{'name':'j','stages':[" x     \
+	"]}]}"
 #define _cleanup_spec_ _cleanup_(cleanup_spec_free)
 
 static void assert_cells(const struct spec_stage *stage, const char *wanted)
