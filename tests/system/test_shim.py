@@ -213,7 +213,10 @@ def test_a_deep_tree_in_tmpdir_goes(tmp_path):
 def test_the_shim_has_no_secret_in_its_own_environment(tmp_path):
     with begin(tmp_path, "echo up; sleep 60", env=["PATH=/bin", "TOKEN=" + SECRET.decode()]) as action:
         action.wait_for(b"up")
-        assert Path(f"/proc/{action.pid}/environ").read_bytes() == b""
+        try:
+            assert Path(f"/proc/{action.pid}/environ").read_bytes() == b""
+        except PermissionError:
+            assert os.geteuid() != 0  # not even its own user may look into it
         assert SECRET not in Path(f"/proc/{action.pid}/cmdline").read_bytes()
 
 
