@@ -49,10 +49,10 @@ static void put_text(const char *s)
 
 static void put_sentence(const char *s)
 {
-	if (*s >= 'a' && *s <= 'z')
-		putchar(*s++ - 'a' + 'A');
+	size_t len = strlen(s);
+
 	put_text(s);
-	fputs(".\n", stdout);
+	puts(len > 0 && s[len - 1] == '.' ? "" : ".");
 }
 
 /* As an argument of a macro: short words with a capital would be called as macros. */
@@ -114,8 +114,7 @@ static void put_kinds(void)
 		printf(".Ic %s\nis ", specs[i].name);
 		put_text(type_words[specs[i].value]);
 		fputs(":\n", stdout);
-		put_text(specs[i].doc);
-		fputs(".\n", stdout);
+		put_sentence(specs[i].doc);
 		if (specs[i].n_keys)
 			put_keys(specs[i].keys, specs[i].n_keys, specs[i].keys[0].section);
 	}
