@@ -109,6 +109,7 @@ MUTATIONS = {
     "cron hour": ('"0 6 * * *"', '¦"0 25 * * *"', "25"),
     "cron fields": ('"0 6 * * *"', '¦"0 6 * *"', "schedule|cron|field"),
     "cron word": ('"@daily"', '¦"@dayly"', "@dayly"),
+    "cron date": ('"0 6 * * *"', '¦"0 6 31 2 *"', "31 2"),
     "zone": ('"Europe/Paris"', '¦"Europe/Pariss"', "Europe/Pariss"),
     "word": ('overlap = "skip"', '¦overlap = "skipp"', "skip"),
     "other word": ('catch_up = "last"', '¦catch_up = "latest"', "last"),
