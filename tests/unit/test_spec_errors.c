@@ -113,6 +113,8 @@ static const struct {
 	/* time */
 	{JOB("'schedule':'0 0 30 2 *'"),
 		"jobs.j: schedule \"0 0 30 2 *\" never comes: there is no such date"},
+	{JOB("'schedule':'61 * * * *'"),
+		"jobs.j: schedule \"61 * * * *\": minute: 61 is not in 0-59"},
 	{JOB("'timezone':'Nowhere/Town'"),
 		"jobs.j: there is no zone \"Nowhere/Town\" on this machine"},
 

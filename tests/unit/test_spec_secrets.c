@@ -28,6 +28,10 @@ static void an_environments_own_wins_and_then_the_bare_one_is_no_fallback(void *
 	assert_file(NULL, 0, "staging", "DB_PASS", NULL);
 }
 
+#define SECRET(file, bytes, readable)                                                              \
+	{                                                                                          \
+		.name = (char *)file, .size = bytes, .world_readable = readable                    \
+	}
 #define CONFIG                                                                                     \
 	"{'secrets':{'directory':'/cred'},'environments':{'p':{'vars':{'V':'${secret.VAR}'}},"     \
 	"'s':{'vars':{'V':'v'}}},"                                                                 \
@@ -50,9 +54,9 @@ static void say(struct secret_info *secrets, size_t n, struct complaints *c)
 
 static void what_is_there_and_well_kept_is_passed_over(void **state)
 {
-	struct secret_info secrets[] = {{"HOOK", 8, false}, {"TOKEN", 20, false},
-		{"p.DB_PASS", 9, false}, {"p.VAR", 9, false}, {"s.DB_PASS", 9, false},
-		{"unused", 1, true}};
+	struct secret_info secrets[] = {SECRET("HOOK", 8, false), SECRET("TOKEN", 20, false),
+		SECRET("p.DB_PASS", 9, false), SECRET("p.VAR", 9, false),
+		SECRET("s.DB_PASS", 9, false), SECRET("unused", 1, true)};
 	_cleanup_(complaints_fini) struct complaints c = {0};
 
 	say(secrets, ARRAY_SIZE(secrets), &c);
@@ -62,7 +66,7 @@ static void what_is_there_and_well_kept_is_passed_over(void **state)
 
 static void each_missing_secret_is_said_once_with_what_was_sought(void **state)
 {
-	struct secret_info secrets[] = {{"DB_PASS", 9, false}, {"p.DB_PASS", 9, false}};
+	struct secret_info secrets[] = {SECRET("DB_PASS", 9, false), SECRET("p.DB_PASS", 9, false)};
 	_cleanup_(complaints_fini) struct complaints c = {0};
 	static const char *const wanted[] = {
 		"environments.p: the secret \"VAR\" is missing for environment \"p\": /cred has "
@@ -88,8 +92,9 @@ static void each_missing_secret_is_said_once_with_what_was_sought(void **state)
 
 static void a_readable_secret_is_an_error_and_a_short_one_a_warning(void **state)
 {
-	struct secret_info secrets[] = {{"HOOK", 7, false}, {"TOKEN", 20, true},
-		{"p.DB_PASS", 9, false}, {"p.VAR", 9, false}, {"s.DB_PASS", 9, false}};
+	struct secret_info secrets[] = {SECRET("HOOK", 7, false), SECRET("TOKEN", 20, true),
+		SECRET("p.DB_PASS", 9, false), SECRET("p.VAR", 9, false),
+		SECRET("s.DB_PASS", 9, false)};
 	_cleanup_(complaints_fini) struct complaints c = {0};
 
 	say(secrets, ARRAY_SIZE(secrets), &c);
