@@ -68,37 +68,49 @@ static int time_from(const struct cron *c, int hour, int minute)
 	return h < 0 ? -1 : h * 60 + m;
 }
 
-/* The first matching wall-clock time from `wall` (a whole minute) on and before `end`. */
-static bool next_wall(const struct cron *c, int64_t wall, int64_t end, int64_t *ret)
+/* The first matching midnight from `wall` (a midnight) on and before `end`. */
+static bool next_date(const struct cron *c, int64_t wall, int64_t end, int64_t *ret)
 {
 	struct civil at;
-	int day, minutes;
-	int64_t found;
+	int day;
 
 	civil_from_seconds(wall, &at);
 	day = at.day;
-	minutes = time_from(c, at.hour, at.minute);
-	if (minutes < 0 || first_from(days_of(c, at.year, at.month), day) != day) {
-		minutes = time_from(c, 0, 0);
-		day++;
-	}
-	at = (struct civil){.year = at.year, .month = at.month, .day = 1};
-	for (;;) {
-		if (civil_to_seconds(&at) >= end)
-			return false;
-		if (c->months & 1u << at.month)
-			day = first_from(days_of(c, at.year, at.month), day);
-		else
-			day = -1;
-		if (day > 0)
-			break;
+	at.day = 1;
+	while (civil_to_seconds(&at) < end) {
+		day = c->months & 1u << at.month ? first_from(days_of(c, at.year, at.month), day)
+						 : -1;
+		if (day > 0) {
+			at.day = day;
+			*ret = civil_to_seconds(&at);
+			return *ret < end;
+		}
 		at.year += at.month == 12;
 		at.month = at.month % 12 + 1;
 		day = 1;
 	}
-	at.day = day;
-	found = civil_to_seconds(&at) + (int64_t)minutes * 60;
-	if (found < wall || found >= end)
+	return false;
+}
+
+/* The first matching wall-clock time from `wall` (a whole minute) on and before `end`. */
+static bool next_wall(const struct cron *c, int64_t wall, int64_t end, int64_t *ret)
+{
+	struct civil at;
+	int64_t today, date, found;
+	int minutes;
+
+	civil_from_seconds(wall, &at);
+	today = wall - at.hour * 3600 - at.minute * 60;
+	if (!next_date(c, today, end, &date))
+		return false;
+	minutes = time_from(c, date == today ? at.hour : 0, date == today ? at.minute : 0);
+	if (minutes < 0) {
+		if (!next_date(c, today + DAY, end, &date))
+			return false;
+		minutes = time_from(c, 0, 0);
+	}
+	found = date + (int64_t)minutes * 60;
+	if (found >= end)
 		return false;
 	*ret = found;
 	return true;

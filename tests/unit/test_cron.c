@@ -42,6 +42,13 @@ static void slots_come_in_order_and_after_is_exclusive(void **state)
 		"1969-12-31T04:05:00+00:00");
 }
 
+static void another_day_begins_at_its_first_time(void **state)
+{
+	SLOTS_ARE("*/30 */6 * 7 *", "UTC", "2026-05-18T09:52:29Z", "2026-07-01T00:00:00+00:00",
+		"2026-07-01T00:30:00+00:00");
+	SLOTS_ARE("0 8 18 7 *", "UTC", "2026-05-18T09:52:29Z", "2026-07-18T08:00:00+00:00");
+}
+
 static void names_ranges_steps_and_lists_are_known(void **state)
 {
 	SLOTS_ARE("0 9 * Jan-mar MON,wed,7", "UTC", "2026-03-27T12:00:00Z",
@@ -263,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(slots_come_in_order_and_after_is_exclusive),
+		cmocka_unit_test(another_day_begins_at_its_first_time),
 		cmocka_unit_test(names_ranges_steps_and_lists_are_known),
 		cmocka_unit_test(words_stand_for_five_fields),
 		cmocka_unit_test(reboot_is_no_time),
