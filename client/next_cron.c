@@ -164,9 +164,5 @@ int next_cron(const char *expr, const char *zone, const char *after, const char 
 			cron_is_reboot(q.cron) ? "@reboot names no time" : "no date is like that");
 		return STATUS_FAILED;
 	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		client_say("the slots cannot be written: %s", strerror(errno));
-		return STATUS_FAILED;
-	}
 	return STATUS_WELL;
 }
