@@ -291,7 +291,7 @@ static void refuse(struct action *a)
 	uv_timer_start(&a->timer, on_timer, 0, 0);
 }
 
-void action_start(struct launcher *l, struct launch *launch)
+void launch_start(struct launcher *l, struct launch *launch)
 {
 	struct action *a = action_new(l, launch);
 	_cleanup_free_ char *nickname = NULL;
@@ -308,7 +308,7 @@ void action_start(struct launcher *l, struct launch *launch)
 	action_step(a);
 }
 
-void action_find(struct launcher *l, struct launch *launch)
+void launch_find(struct launcher *l, struct launch *launch)
 {
 	struct action *a = action_new(l, launch);
 
@@ -319,7 +319,7 @@ void action_find(struct launcher *l, struct launch *launch)
 		enter_finding(a);
 }
 
-void action_stop(struct action *a, enum stop_reason reason)
+void launch_stop(struct action *a, enum stop_reason reason)
 {
 	if (a->stop != STOP_NONE || reason == STOP_NONE)
 		return;

@@ -99,9 +99,9 @@ struct action {
 };
 
 /* action.c */
-void action_start(struct launcher *l, struct launch *launch);
-void action_find(struct launcher *l, struct launch *launch);
-void action_stop(struct action *a, enum stop_reason reason);
+void launch_start(struct launcher *l, struct launch *launch);
+void launch_find(struct launcher *l, struct launch *launch);
+void launch_stop(struct action *a, enum stop_reason reason);
 /* Says nothing any more, and frees itself when its job and handles are done. */
 void action_release(struct action *a);
 /* Does what can be done next. Called when a job is done and when something happened. */

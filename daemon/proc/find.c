@@ -34,7 +34,7 @@ static void read_text(const struct action *a, const char *name, char **text, siz
 {
 	free(TAKE_PTR(*text));
 	*len = 0;
-	file_read(a->folder, name, STATUS_MAX, text, len);
+	read_file_at(a->folder, name, STATUS_MAX, text, len);
 }
 
 void find_run(struct work *w)

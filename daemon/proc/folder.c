@@ -106,7 +106,7 @@ static int read_all(int fd, size_t cap, char **ret, size_t *ret_len)
 	return 0;
 }
 
-int file_read(const char *folder, const char *name, size_t cap, char **ret, size_t *ret_len)
+int read_file_at(const char *folder, const char *name, size_t cap, char **ret, size_t *ret_len)
 {
 	_cleanup_free_ char *path = join(folder, name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);

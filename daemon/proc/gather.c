@@ -35,7 +35,7 @@ static void gather_artifacts(struct action *a)
 		int r;
 
 		*artifact = (struct artifact){.path = l->artifacts[i].path};
-		r = file_read(a->attempt, artifact->path, l->artifacts[i].cap, &artifact->data,
+		r = read_file_at(a->attempt, artifact->path, l->artifacts[i].cap, &artifact->data,
 			&artifact->len);
 		if (r == 0)
 			mask_artifact(l->mask, artifact);
@@ -47,9 +47,9 @@ void gather_run(struct work *w)
 {
 	struct action *a = container_of(w, struct action, work);
 
-	if (file_read(a->folder, "status.json", STATUS_MAX, &a->status_text, &a->status_len) < 0) {
+	if (read_file_at(a->folder, "status.json", STATUS_MAX, &a->status_text, &a->status_len) < 0) {
 		if (!a->started_text)
-			file_read(a->folder, "started", STATUS_MAX, &a->started_text,
+			read_file_at(a->folder, "started", STATUS_MAX, &a->started_text,
 				&a->started_len);
 		if (a->private_folder)
 			tree_remove(a->private_folder);

@@ -38,18 +38,18 @@ static void port_start(void *self, struct launch *launch)
 	struct launcher *l = self;
 
 	note_boot(l);
-	action_start(l, launch);
+	launch_start(l, launch);
 }
 
 static void port_find(void *self, struct launch *launch)
 {
-	action_find(self, launch);
+	launch_find(self, launch);
 }
 
 static void port_stop(void *self, struct launch *launch, enum stop_reason reason)
 {
 	if (launch->adapter)
-		action_stop(launch->adapter, reason);
+		launch_stop(launch->adapter, reason);
 }
 
 void launcher_port(struct launcher *l, struct launcher_port *ret)
@@ -112,7 +112,7 @@ static void read_boot(struct launcher *l)
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 
-	if (file_read(l->state, BOOT_FILE, 256, &text, &len) == 0)
+	if (read_file_at(l->state, BOOT_FILE, 256, &text, &len) == 0)
 		l->boot_was_known = l->boot_is_noted = str_eq(text, l->boot_id);
 }
 

@@ -48,10 +48,11 @@ void buf_putc(struct buf *b, char c)
 void buf_vprintf(struct buf *b, const char *format, va_list ap)
 {
 	va_list again;
+	char nothing[1];
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, format, again);
+	n = vsnprintf(nothing, 1, format, again);
 	va_end(again);
 	if (n < 0)
 		abort();

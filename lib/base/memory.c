@@ -87,11 +87,11 @@ char *xstrdup(const char *s)
 char *xvasprintf(const char *format, va_list ap)
 {
 	va_list again;
-	char *s;
+	char *s, nothing[1];
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, format, again);
+	n = vsnprintf(nothing, 1, format, again);
 	va_end(again);
 	if (n < 0)
 		abort();
@@ -109,6 +109,13 @@ char *xasprintf(const char *format, ...)
 	s = xvasprintf(format, ap);
 	va_end(ap);
 	return s;
+}
+
+void wipe_free(char *s)
+{
+	if (s)
+		explicit_bzero(s, strlen(s));
+	free(s);
 }
 
 void *xgrow(void *items, size_t n, size_t *cap, size_t size)

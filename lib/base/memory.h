@@ -14,15 +14,18 @@ void memory_reserve(size_t size);
 /* True once the reserve has been spent: the daemon then refuses new work. */
 bool memory_is_low(void);
 
-void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
-void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
-void *xrealloc(void *p, size_t size) __attribute__((returns_nonnull));
-void *xmemdup(const void *p, size_t size) __attribute__((returns_nonnull));
+void *xmalloc(size_t size) __attribute__((malloc));
+void *xcalloc(size_t n, size_t size) __attribute__((malloc));
+void *xrealloc(void *p, size_t size);
+void *xmemdup(const void *p, size_t size);
 /* NULL gives NULL. */
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
-char *xasprintf(const char *format, ...) _printf_(1, 2) __attribute__((returns_nonnull));
+char *xasprintf(const char *format, ...) _printf_(1, 2);
 char *xvasprintf(const char *format, va_list ap) __attribute__((returns_nonnull, nonnull(1)));
+
+/* Frees a string that may be a secret, wiped first. NULL is fine. */
+void wipe_free(char *s);
 
 #define xnew(type) ((type *)xcalloc(1, sizeof(type)))
 /* Grows a dynamic array so that it holds at least n + 1 items of `size` bytes. */

@@ -9,7 +9,11 @@
  *   lock.c      places and named locks, taken all or none, first come first served
  *   timer.c     deadlines, delays and waits
  *   record.c    rows to the store and back
+ *   action.c    one effect: its intent, its secrets, its process or call, its end
  *   operate.c   what admins ask for: start, cancel, retry, pause, ...
+ *   read.c      what readers ask for that may need history: show, logs, runs, why
+ *   ref.c       what people call things: nightly#128/build/staging/postgres
+ *   load.c      rows back into runs
  *   view.c      what readers see: the JSON objects of the interface
  *   event.c     the table of events */
 #pragma once
@@ -54,6 +58,8 @@ void core_action_started(struct core *core, struct launch *l, usec_t at, bool ad
  * the shim read it. */
 void core_action_line(struct core *core, struct launch *l, enum stream stream, usec_t at,
 	const char *text, size_t len, bool partial);
+/* The HEAD of the git work tree that holds the step's directory, where there is one. */
+void core_action_commit(struct core *core, struct launch *l, const char *commit);
 /* The follower was overtaken: so many bytes are not in the log. */
 void core_action_gap(struct core *core, struct launch *l, uint64_t bytes);
 /* The end. Artifacts are masked, in the order of l->artifacts. The launch may be freed inside. */
@@ -105,6 +111,8 @@ void core_audit(struct core *core, const char *who, const char *method, const ch
 	const char *reason, bool granted, const char *answer);
 /* The machine goes down: every action is interrupted its kind's way (STOP_SHUTDOWN). */
 void core_shutdown(struct core *core);
+/* Drained: nothing runs, everything is recorded and answered; the daemon may end. */
+bool core_is_drained(const struct core *core);
 /* Actions that have a process now. */
 unsigned core_n_running(const struct core *core);
 
@@ -118,6 +126,8 @@ unsigned core_n_running(const struct core *core);
  *  "running":[{"run","cell","step","attempt","started_at","progress","usual_ms"}],
  *  "due":[{"job","at"}] the soonest few, "paused":[job names], "checks":[]} */
 cJSON *core_view_status(const struct core *core);
+/* One line: "store ok; 2 runs, 4 actions". Cheap: for each turn. */
+void core_summarize(const struct core *core, char *buf, size_t size);
 /* {"jobs":[{"name","schedule","timezone","paused","next","overlap","active":[run names],
  *           "last":{"name","outcome","ended_at"} or null}]} */
 cJSON *core_view_jobs(const struct core *core);

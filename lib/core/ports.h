@@ -65,6 +65,10 @@ struct store_row {
 	char *json; /* an object */
 };
 
+/* The error of a unit that was not written because another daemon leads: core_store_lost()
+ * follows. */
+#define STORE_LOST "this daemon no longer leads"
+
 /* Rows that are committed together or not at all, in the order of submission. */
 struct store_unit {
 	struct list link; /* the adapter's */
@@ -269,7 +273,9 @@ struct observer_port {
 
 struct core_ports {
 	const char *machine; /* the UUID in the state folder */
+	char *const *unit_environment; /* PATH, HOME, LANG, TZ as the daemon has them; "NAME=VALUE" */
 	const char *boot_id;
+	const struct kind *(*kind)(const char *name); /* NULL: kind_by_name() */
 	struct clock_port clock;
 	struct random_port random;
 	struct store_port store;

@@ -244,7 +244,7 @@ static cJSON *read_json(struct fixture *f, struct seen *s, const char *name)
 	cJSON *json = NULL;
 	size_t len;
 
-	assert_int_equal(file_read(folder, name, 65536, &text, &len), 0);
+	assert_int_equal(read_file_at(folder, name, 65536, &text, &len), 0);
 	assert_int_equal(json_parse(text, len, &json), 0);
 	return json;
 }

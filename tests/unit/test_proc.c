@@ -131,11 +131,11 @@ static void a_file_is_replaced_whole_and_read_up_to_its_cap(void **state)
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 
-	assert_int_equal(file_read(*state, "f", 10, &text, &len), -ENOENT);
+	assert_int_equal(read_file_at(*state, "f", 10, &text, &len), -ENOENT);
 	assert_int_equal(file_replace(*state, "f", "one", 3), 0);
 	assert_int_equal(file_replace(*state, "f", "seconds", 7), 0);
-	assert_int_equal(file_read(*state, "f", 6, &text, &len), -EFBIG);
-	assert_int_equal(file_read(*state, "f", 7, &text, &len), 0);
+	assert_int_equal(read_file_at(*state, "f", 6, &text, &len), -EFBIG);
+	assert_int_equal(read_file_at(*state, "f", 7, &text, &len), 0);
 	assert_int_equal(len, 7);
 	assert_string_equal(text, "seconds");
 	assert_false(file_exists(*state, "f.new"));

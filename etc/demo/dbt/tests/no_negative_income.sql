@@ -1,0 +1,1 @@
+select * from {{ ref('mart_screener_data') }} where monthly_income < 0

@@ -1,0 +1,585 @@
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include "base/json.h"
+#include "base/memory.h"
+#include "core/action.h"
+#include "core/event.h"
+#include "core/lock.h"
+#include "core/record.h"
+#include "core/timer.h"
+
+/* What a step writes to $NIGHTJAR_OUTPUT is the first artifact of every process. */
+#define OUTPUT_FILE "output"
+#define OUTPUT_CAP  ((size_t)64 * 1024)
+#define OUTPUT_KEYS 256
+
+#define KILL_AFTER_DEFAULT (10 * USEC_SEC)
+#define LEASE_RETRY        USEC_SEC
+
+/* --- made and dropped ---------------------------------------------------------------------------- */
+
+static void wait_fired(struct core *core, struct timer *t);
+
+struct action *action_new(struct attempt *a, const struct kind_command *cmd)
+{
+	struct action *action = xnew(struct action);
+
+	action->core = a->step->cell->run->core;
+	action->attempt = a;
+	memcpy(action->name, cmd->action, sizeof(action->name));
+	action->ordinal = (unsigned)a->n_actions;
+	action->type = cmd->type;
+	action->repeatable = cmd->repeatable;
+	action->wait.fire = wait_fired;
+	list_init(&action->commit.link);
+	XGROW(a->actions, a->n_actions, a->cap_actions);
+	a->actions[a->n_actions++] = action;
+	return action;
+}
+
+static void wipe_values(struct action *action)
+{
+	for (size_t i = 0; action->values && action->secrets.names[i]; i++)
+		wipe_free(action->values[i]);
+	free(action->values);
+	action->values = NULL;
+}
+
+/* What only its start and its watching need. */
+static void action_cool(struct action *action)
+{
+	wipe_values(action);
+	strv_free(action->secrets.names);
+	action->secrets.names = NULL;
+	free(action->secrets.environment);
+	action->secrets.environment = NULL;
+	free(action->secrets_error);
+	action->secrets_error = NULL;
+	launch_fini(&action->launch);
+	kind_request_fini(&action->call.request);
+	mask_set_free(action->call.mask);
+	action->call.mask = NULL;
+}
+
+static void action_free(struct action *action)
+{
+	action_cool(action);
+	free(action->machine);
+	cJSON_Delete(action->status);
+	cJSON_Delete(action->note);
+	free(action);
+}
+
+bool action_is_out(const struct action *action)
+{
+	return action->launched;
+}
+
+void action_drop(struct action *action)
+{
+	timer_clear(action->core, &action->wait);
+	commit_forget(&action->commit);
+	action->attempt = NULL;
+	if (!action->launched && !action->secrets_pending)
+		action_free(action);
+}
+
+/* --- the intent ------------------------------------------------------------------------------------- */
+
+static void action_try_effect(struct action *action);
+
+static void intent_durable(struct core *core, struct commit_wait *w, const char *error)
+{
+	struct action *action = container_of(w, struct action, commit);
+
+	if (error) {
+		attempt_action_failed(action->attempt, error);
+		return;
+	}
+	action->durable = true;
+	action_try_effect(action);
+}
+
+static void secrets_done(struct secrets_request *r, const char *error, char **take_values)
+{
+	struct action *action = container_of(r, struct action, secrets);
+
+	action->secrets_pending = false;
+	action->values = take_values;
+	if (!action->attempt) {
+		action_free(action);
+		return;
+	}
+	action->secrets_error = xstrdup(error);
+	action_try_effect(action);
+}
+
+static void ask_for_secrets(struct action *action)
+{
+	const struct cell *cell = action->attempt->step->cell;
+	struct secrets_request *r = &action->secrets;
+
+	r->names = scope_secret_names(cell->run->def, cell->spec, action->attempt->step->spec);
+	if (!r->names || !r->names[0])
+		return;
+	r->environment = xstrdup(cell->spec->environment);
+	r->done = secrets_done;
+	r->owner = action;
+	action->secrets_pending = true;
+	action->core->ports.secrets.fetch(action->core->ports.secrets.self, r);
+}
+
+void action_intend(struct action *action)
+{
+	struct core *core = action->core;
+	usec_t grace = action->attempt->step->spec->kill_after;
+
+	free(action->machine);
+	action->machine = xstrdup(core->ports.machine);
+	action->epoch = core->epoch;
+	action->intent_at = core_now(core);
+	action->deadline_at = action->intent_at + action->attempt->step->spec->timeout +
+		(grace ? grace : KILL_AFTER_DEFAULT) + 10 * USEC_SEC;
+	record_action(action);
+	commit_wait(core, &action->commit, intent_durable);
+	ask_for_secrets(action);
+}
+
+void action_find(struct action *action)
+{
+	action->finding = true;
+	action->durable = true;
+	action->launched = false;
+	ask_for_secrets(action);
+	if (!action->secrets_pending)
+		action_try_effect(action);
+}
+
+/* --- the effect --------------------------------------------------------------------------------------- */
+
+static struct mask_set *mask_of(const struct action *action)
+{
+	struct mask_set *mask;
+
+	if (!action->values)
+		return NULL;
+	mask = mask_set_new();
+	for (size_t i = 0; action->secrets.names[i]; i++)
+		mask_set_add_secret(mask, action->values[i], strlen(action->values[i]));
+	mask_set_build(mask);
+	return mask;
+}
+
+/* Secrets can be expanded from here on, until scope_close(). */
+static void scope_open(struct action *action)
+{
+	struct scope *scope = &action->attempt->scope;
+
+	scope->secret_names = (const char *const *)action->secrets.names;
+	scope->secret_values = action->values;
+	scope->n_secrets = action->values ? strv_length(action->secrets.names) : 0;
+}
+
+static void scope_close(struct action *action)
+{
+	struct scope *scope = &action->attempt->scope;
+
+	scope->secret_names = NULL;
+	scope->secret_values = NULL;
+	scope->n_secrets = 0;
+}
+
+static void fill_place(struct action *action)
+{
+	const struct attempt *a = action->attempt;
+	const struct run *run = a->step->cell->run;
+	struct launch *l = &action->launch;
+
+	memcpy(l->place.run_id, run->id, sizeof(l->place.run_id));
+	l->place.cell = a->step->cell->spec->index;
+	l->place.step = a->step->index;
+	l->place.attempt = a->number;
+	memcpy(l->place.action, action->name, sizeof(l->place.action));
+	l->run_name = run->name;
+	l->cell_name = a->step->cell->spec->name;
+	l->step_name = a->step->spec->name;
+	l->kind = a->kind->spec.name;
+	l->epoch = action->epoch;
+	l->repeatable = action->repeatable;
+	l->log_cap = a->step->spec->log_cap;
+	l->artifacts[0].path = OUTPUT_FILE;
+	l->artifacts[0].cap = OUTPUT_CAP;
+	l->n_artifacts = 1;
+}
+
+/* The kind's variables over the step's: a later one of the same name wins. */
+static void lay_over(char ***env, char **take_more)
+{
+	size_t n = strv_length(*env);
+
+	for (size_t i = 0; take_more && take_more[i]; i++) {
+		size_t name = strcspn(take_more[i], "=") + 1, k = 0;
+
+		while (k < n && strncmp((*env)[k], take_more[i], name) != 0)
+			k++;
+		if (k == n) {
+			*env = strv_add(*env, &n, take_more[i]);
+		} else {
+			free((*env)[k]);
+			(*env)[k] = take_more[i];
+		}
+	}
+	free(take_more);
+}
+
+static int fill_files(struct action *action, char **ret_error)
+{
+	const struct attempt *a = action->attempt;
+	const struct spec_step *spec = a->step->spec;
+	struct launch *l = &action->launch;
+
+	l->files = xcalloc(spec->n_files ? spec->n_files : 1, sizeof(*l->files));
+	for (size_t i = 0; i < spec->n_files; i++) {
+		const struct spec_file *f = &spec->files[i];
+		struct launch_file *file = &l->files[l->n_files];
+		int r;
+
+		if (!spec_only_has(&f->only, a->scope.job, a->scope.cell))
+			continue;
+		r = scope_expand(&a->scope, f->content, &file->content, ret_error);
+		if (r < 0)
+			return r;
+		file->len = strlen(file->content);
+		file->name = xstrdup(f->name);
+		file->env = xstrdup(f->env);
+		l->n_files++;
+	}
+	return 0;
+}
+
+static int fill_cwd(struct action *action, struct kind_spawn *spawn, char **ret_error)
+{
+	const struct attempt *a = action->attempt;
+	struct launch *l = &action->launch;
+
+	if (a->step->spec->cwd)
+		return scope_expand(&a->scope, a->step->spec->cwd, &l->cwd, ret_error);
+	l->cwd = spawn->cwd ? TAKE_PTR(spawn->cwd) : xstrdup(a->directory);
+	return 0;
+}
+
+static void fill_stop(struct action *action, const struct kind_spawn *spawn)
+{
+	const struct spec_step *spec = action->attempt->step->spec;
+	struct launch *l = &action->launch;
+
+	l->timeout = spec->timeout;
+	l->kill_after = spec->kill_after ? spec->kill_after
+		: spawn->kill_after      ? spawn->kill_after
+					 : KILL_AFTER_DEFAULT;
+	l->stop_signal = spawn->stop_signal;
+	l->stop_group = spawn->stop_group;
+}
+
+static int fill_launch(struct action *action, char **ret_error)
+{
+	struct attempt *a = action->attempt;
+	struct launch *l = &action->launch;
+	struct kind_spawn spawn = {0};
+	int r;
+
+	fill_place(action);
+	l->mask = mask_of(action);
+	r = a->kind->spawn(a->machine, &a->ctx, action->name, &spawn, ret_error);
+	if (r == 0)
+		r = scope_environment(&a->scope, action->core->ports.unit_environment, &l->env,
+			ret_error);
+	if (r == 0)
+		r = fill_files(action, ret_error);
+	if (r == 0)
+		r = fill_cwd(action, &spawn, ret_error);
+	if (r == 0) {
+		lay_over(&l->env, TAKE_PTR(spawn.env));
+		l->argv = TAKE_PTR(spawn.argv);
+		l->directories = TAKE_PTR(spawn.directories);
+		fill_stop(action, &spawn);
+		for (size_t i = 0; i < spawn.n_artifacts; i++) {
+			l->artifacts[l->n_artifacts].path = spawn.artifacts[i].path;
+			l->artifacts[l->n_artifacts++].cap = spawn.artifacts[i].cap;
+		}
+	}
+	kind_spawn_fini(&spawn);
+	return r;
+}
+
+static void call_done(struct http_call *call, int status, const char *error, const char *body,
+	size_t body_len);
+
+static int fill_call(struct action *action, char **ret_error)
+{
+	struct attempt *a = action->attempt;
+
+	if (!action->core->ports.http.start) {
+		*ret_error = xasprintf("%s: not there yet in this version of nightjar",
+			a->kind->spec.name);
+		return -ENOSYS;
+	}
+	action->call.mask = mask_of(action);
+	action->call.done = call_done;
+	action->call.owner = action;
+	return a->kind->request(a->machine, &a->ctx, action->name, &action->call.request,
+		ret_error);
+}
+
+static void go_out(struct action *action)
+{
+	struct core *core = action->core;
+
+	action->launched = true;
+	action->attempt->state = ATTEMPT_RUNNING;
+	core->n_running++;
+	if (action->type == KIND_HTTP)
+		core->ports.http.start(core->ports.http.self, &action->call);
+	else if (action->finding)
+		core->ports.launcher.find(core->ports.launcher.self, &action->launch);
+	else
+		core->ports.launcher.start(core->ports.launcher.self, &action->launch);
+}
+
+/* The lease is over: the same again when there may be one. */
+static void arm(struct action *action)
+{
+	struct core *core = action->core;
+
+	action->attempt->state = ATTEMPT_ARMED;
+	timer_set_boot(core, &action->wait, core_boot(core) + LEASE_RETRY);
+}
+
+/* An action that is to be found is found even where its start could not be filled in again: a
+ * secret may be gone by now. Then nothing of it is read that would need masking. */
+static void action_try_effect(struct action *action)
+{
+	struct core *core = action->core;
+	usec_t lease = core->ports.store.lease(core->ports.store.self);
+	_cleanup_free_ char *error = NULL;
+	int r;
+
+	if (!action->durable || action->secrets_pending)
+		return;
+	if (!action->finding && core_boot(core) >= lease) {
+		arm(action);
+		return;
+	}
+	action->launch.start_before = lease;
+	scope_open(action);
+	r = action->secrets_error ? -ENOENT : 0;
+	if (r < 0)
+		error = xstrdup(action->secrets_error);
+	else
+		r = action->type == KIND_HTTP ? fill_call(action, &error)
+					      : fill_launch(action, &error);
+	scope_close(action);
+	if (r < 0 && !action->finding) {
+		attempt_action_failed(action->attempt, error ? error : strerror(-r));
+		return;
+	}
+	if (r < 0) {
+		fill_place(action);
+		action->launch.n_artifacts = 0;
+	}
+	wipe_values(action);
+	go_out(action);
+}
+
+void action_pause(struct action *action, usec_t span)
+{
+	action->attempt->state = ATTEMPT_PAUSE;
+	timer_set_boot(action->core, &action->wait, core_boot(action->core) + span);
+}
+
+static void wait_fired(struct core *core, struct timer *t)
+{
+	struct action *action = container_of(t, struct action, wait);
+	struct kind_event event = {.type = KIND_PASSED, .action = action->name};
+
+	if (action->attempt->state == ATTEMPT_ARMED) {
+		action_try_effect(action);
+		return;
+	}
+	if (action->type != KIND_WAIT)
+		event.type = KIND_ENDED; /* a foreign one whose deadline passed */
+	if (event.type == KIND_ENDED) {
+		struct action_status status = {.end = END_INTERRUPTED, .ended_at = core_now(core)};
+
+		event.status = &status;
+		attempt_action_ended(action->attempt, &event);
+		return;
+	}
+	attempt_action_ended(action->attempt, &event);
+}
+
+void action_stop(struct action *action, enum stop_reason reason)
+{
+	struct core *core = action->core;
+
+	if (action->stop || !action->launched)
+		return;
+	action->stop = reason;
+	if (action->type == KIND_SPAWN) {
+		core->ports.launcher.stop(core->ports.launcher.self, &action->launch, reason);
+		return;
+	}
+	core->ports.http.cancel(core->ports.http.self, &action->call);
+	call_done(&action->call, 0, "cancelled", NULL, 0);
+}
+
+/* --- from the launcher and the http port --------------------------------------------------------------- */
+
+static struct action *action_of(struct launch *l)
+{
+	return container_of(l, struct action, launch);
+}
+
+void core_action_started(struct core *core, struct launch *l, usec_t at, bool adopted)
+{
+	struct action *action = action_of(l);
+	const struct attempt *a = action->attempt;
+
+	action->started = true;
+	action->started_at = at;
+	if (!a)
+		return;
+	attempt_notice(a, adopted ? EVENT_ACTION_ADOPTED : EVENT_ATTEMPT_STARTED, "%s/%s/%s.%u %s",
+		a->scope.run_name, a->step->cell->spec->name, a->step->spec->name, a->number,
+		adopted ? "still runs: followed again" : "begins");
+}
+
+void core_action_commit(struct core *core, struct launch *l, const char *commit)
+{
+	struct action *action = action_of(l);
+	struct run *run = action->attempt ? action->attempt->step->cell->run : NULL;
+
+	if (!run || run->commit)
+		return;
+	run->commit = xstrdup(commit);
+	record_run(run);
+}
+
+void core_action_line(struct core *core, struct launch *l, enum stream stream, usec_t at,
+	const char *text, size_t len, bool partial)
+{
+	struct attempt *a = action_of(l)->attempt;
+	_cleanup_free_ char *news = NULL;
+	bool changed = false, is_new = at >= core->started_at;
+
+	if (!a || !a->machine)
+		return;
+	if (a->kind->line)
+		changed = a->kind->line(a->machine, stream, text, len, partial, &news);
+	if (!is_new)
+		return;
+	if (news)
+		attempt_notice(a, EVENT_NEWS, "%s/%s: %s", a->scope.run_name,
+			a->step->cell->spec->name, news);
+	if (changed)
+		attempt_notice(a, EVENT_PROGRESS, "%s/%s/%s", a->scope.run_name,
+			a->step->cell->spec->name, a->step->spec->name);
+	if (!a->kind->line || len == 0 || text[0] != '{')
+		attempt_notice(a, EVENT_OUTPUT, "%.*s", (int)MIN(len, (size_t)INT_MAX), text);
+}
+
+void core_action_gap(struct core *core, struct launch *l, uint64_t bytes)
+{
+	const struct attempt *a = action_of(l)->attempt;
+
+	if (a)
+		attempt_notice(a, EVENT_NEWS, "%s/%s: %llu bytes of its output were not followed",
+			a->scope.run_name, a->step->cell->spec->name, (unsigned long long)bytes);
+}
+
+/* Lines KEY=VALUE of $NIGHTJAR_OUTPUT; a later line of the same key wins. */
+static void read_outputs(struct step *step, const struct artifact *file)
+{
+	const char *p = file->data, *end = p + file->len;
+	int n = 0;
+
+	if (!file->data || !utf8_is_valid(file->data, file->len))
+		return;
+	for (; p < end && n < OUTPUT_KEYS; n++) {
+		const char *eol = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((eol ? eol : end) - p);
+		const char *eq = memchr(p, '=', len);
+
+		if (eq) {
+			_cleanup_free_ char *key = xstrndup(p, (size_t)(eq - p));
+			_cleanup_free_ char *value =
+				xstrndup(eq + 1, len - (size_t)(eq - p) - 1);
+
+			if (variable_is_valid(key)) {
+				if (!step->outputs)
+					step->outputs = cJSON_CreateObject();
+				json_set_string(step->outputs, key, value);
+			}
+		}
+		p = eol ? eol + 1 : end;
+	}
+}
+
+static void report_forgotten(struct action *action, const struct action_status *status)
+{
+	struct core *core = action->core;
+	_cleanup_json_ cJSON *json = action_status_to_json(status);
+
+	if (core->store == STORE_STANDBY && core->ports.store.report)
+		core->ports.store.report(core->ports.store.self, &action->launch.place, json);
+	action_free(action);
+}
+
+void core_action_ended(struct core *core, struct launch *l, const struct action_status *status,
+	const struct artifact *artifacts, size_t n_artifacts)
+{
+	struct action *action = action_of(l);
+	struct kind_event event = {
+		.type = KIND_ENDED,
+		.action = action->name,
+		.status = status,
+	};
+
+	action->launched = false;
+	core->n_running--;
+	if (!action->attempt) {
+		report_forgotten(action, status);
+		return;
+	}
+	if (n_artifacts > 0) {
+		read_outputs(action->attempt->step, &artifacts[0]);
+		event.artifacts = artifacts + 1;
+		event.n_artifacts = n_artifacts - 1;
+	}
+	action_cool(action);
+	attempt_action_ended(action->attempt, &event);
+}
+
+static void call_done(struct http_call *call, int status, const char *error, const char *body,
+	size_t body_len)
+{
+	struct action *action = call->owner;
+	struct kind_event event = {
+		.type = KIND_ANSWERED,
+		.action = action->name,
+		.http_status = status,
+		.http_error = error,
+		.body = body,
+		.body_len = body_len,
+	};
+
+	action->launched = false;
+	action->core->n_running--;
+	if (!action->attempt) {
+		action_free(action);
+		return;
+	}
+	attempt_action_ended(action->attempt, &event);
+	/* the body lives in the call until here */
+}

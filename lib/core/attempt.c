@@ -1,0 +1,592 @@
+#include <errno.h>
+#include <string.h>
+#include "base/json.h"
+#include "base/memory.h"
+#include "core/action.h"
+#include "core/attempt.h"
+#include "core/cell.h"
+#include "core/event.h"
+#include "core/lock.h"
+#include "core/record.h"
+#include "core/run.h"
+#include "core/timer.h"
+
+#define NOT_READY_FIRST     (30 * USEC_SEC)
+#define NOT_READY_MOST      (10 * USEC_MINUTE)
+#define NEVER_STARTED_DELAY USEC_SEC
+#define REASON_MAX          600
+
+/* --- made and freed -------------------------------------------------------------------------------- */
+
+static int ctx_expand(const struct kind_context *ctx, const char *text, char **ret, char **ret_error)
+{
+	const struct attempt *a = container_of(ctx, struct attempt, ctx);
+
+	return scope_expand(&a->scope, text, ret, ret_error);
+}
+
+static int ctx_expand_tree(const struct kind_context *ctx, const struct node *in, struct node **ret,
+	char **ret_error)
+{
+	const struct attempt *a = container_of(ctx, struct attempt, ctx);
+
+	return scope_expand_tree(&a->scope, in, ret, ret_error);
+}
+
+static const char *step_output(void *context, const char *step_name, const char *key)
+{
+	const struct cell *cell = ((const struct attempt *)context)->step->cell;
+
+	for (size_t i = 0; i < cell->n_steps; i++)
+		if (str_eq(cell->steps[i].spec->name, step_name))
+			return json_string(cell->steps[i].outputs, key);
+	return NULL;
+}
+
+static void fill_scope(struct attempt *a)
+{
+	const struct cell *cell = a->step->cell;
+	const struct run *run = cell->run;
+
+	a->scope = (struct scope){
+		.job = run->def,
+		.cell = cell->spec,
+		.step = a->step->spec,
+		.run_name = run->name,
+		.run_number = run->number,
+		.scheduled_for = run->scheduled_for ? run->scheduled_for : run->created_at,
+		.attempt = a->number,
+		.attempt_directory = a->directory,
+		.output_path = a->output_path,
+		.step_output = step_output,
+		.step_output_context = a,
+	};
+	a->ctx = (struct kind_context){
+		.params = a->step->spec->params,
+		.attempt_directory = a->directory,
+		.attempt = a->number,
+		.ok_codes = a->step->spec->ok_codes,
+		.n_ok_codes = a->step->spec->n_ok_codes,
+		.transient_codes = a->step->spec->transient_codes,
+		.n_transient_codes = a->step->spec->n_transient_codes,
+		.timeout = a->step->spec->timeout,
+		.expand = ctx_expand,
+		.expand_tree = ctx_expand_tree,
+	};
+}
+
+struct attempt *attempt_new(struct step *step, unsigned number)
+{
+	struct core *core = step->cell->run->core;
+	struct attempt *a = xnew(struct attempt);
+	struct action_place place = {
+		.cell = step->cell->spec->index,
+		.step = step->index,
+		.attempt = number,
+	};
+
+	memcpy(place.run_id, step->cell->run->id, sizeof(place.run_id));
+	a->step = step;
+	a->number = number;
+	a->counted = true;
+	a->kind = (core->ports.kind ? core->ports.kind : kind_by_name)(step->spec->kind->name);
+	a->directory = core->ports.launcher.attempt_directory(core->ports.launcher.self, &place);
+	a->output_path = xasprintf("%s/output", a->directory);
+	list_init(&a->place.link);
+	a->place.attempt = a;
+	fill_scope(a);
+	XGROW(step->attempts, step->n_attempts, step->cap_attempts);
+	step->attempts[step->n_attempts++] = a;
+	return a;
+}
+
+static void machine_free(struct attempt *a)
+{
+	if (a->machine)
+		a->kind->free(a->machine);
+	a->machine = NULL;
+}
+
+void attempt_free(struct attempt *a)
+{
+	place_release(a->step->cell->run->core, a);
+	machine_free(a);
+	for (size_t i = 0; i < a->n_actions; i++)
+		action_drop(a->actions[i]);
+	free(a->actions);
+	cJSON_Delete(a->progress);
+	free(a->directory);
+	free(a->output_path);
+	free(a->reason);
+	free(a->holds_up);
+	free(a->stop_why);
+	free(a);
+}
+
+/* --- its end -------------------------------------------------------------------------------------------- */
+
+enum outcome stop_outcome(enum stop_reason reason)
+{
+	switch (reason) {
+	case STOP_TIMED_OUT:
+		return OUTCOME_TIMED_OUT;
+	case STOP_SHUTDOWN:
+		return OUTCOME_INTERRUPTED;
+	default:
+		return OUTCOME_CANCELLED;
+	}
+}
+
+/* Everything that ends an attempt comes here. */
+static void attempt_enter_ended(struct attempt *a, enum outcome outcome, const char *reason)
+{
+	struct core *core = a->step->cell->run->core;
+
+	place_release(core, a);
+	a->state = ATTEMPT_ENDED;
+	a->open = NULL;
+	a->outcome = outcome;
+	a->reason = reason ? text_one_line(reason, strlen(reason), REASON_MAX) : NULL;
+	a->ended_at = core_now(core);
+	if (outcome == OUTCOME_NOT_READY || a->never_started)
+		a->counted = false;
+	if (a->machine) {
+		cJSON_Delete(a->progress);
+		a->progress = a->kind->progress ? a->kind->progress(a->machine) : NULL;
+		a->holds_up = a->kind->holds_up ? a->kind->holds_up(a->machine) : NULL;
+	}
+	machine_free(a);
+	attempt_notice(a, EVENT_ATTEMPT_ENDED, "%s/%s/%s.%u %s%s%s", a->scope.run_name,
+		a->step->cell->spec->name, a->step->spec->name, a->number, outcome_name(outcome),
+		a->reason ? ": " : "", a->reason ? a->reason : "");
+	step_attempt_ended(a->step, a);
+}
+
+static unsigned counted_attempts(const struct step *step)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < step->n_attempts; i++)
+		n += step->attempts[i]->counted;
+	return n;
+}
+
+static usec_t backoff(struct core *core, const struct spec_retry *retry, unsigned tries)
+{
+	double delay = (double)retry->delay;
+	uint64_t dice;
+
+	for (unsigned i = 1; i < tries && delay < (double)USEC_DAY; i++)
+		delay *= retry->factor;
+	if (retry->max_delay)
+		delay = MIN(delay, (double)retry->max_delay);
+	if (retry->jitter > 0) {
+		dice = core->ports.random.next(core->ports.random.self) >> 11;
+		delay *= 1 - retry->jitter + 2 * retry->jitter * (double)dice / 0x1p53;
+	}
+	return (usec_t)MIN(delay, (double)(30 * USEC_DAY));
+}
+
+static bool not_ready_again(struct core *core, struct step *step, usec_t *ret_delay)
+{
+	usec_t boot = core_boot(core);
+
+	if (step->not_ready_since == 0) {
+		step->not_ready_since = boot;
+		step->not_ready_delay = NOT_READY_FIRST;
+	} else {
+		step->not_ready_delay = MIN(step->not_ready_delay * 2, NOT_READY_MOST);
+	}
+	if (boot + step->not_ready_delay - step->not_ready_since > step->spec->ready_timeout)
+		return false;
+	*ret_delay = step->not_ready_delay;
+	return true;
+}
+
+bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
+{
+	struct core *core = a->step->cell->run->core;
+	const struct spec_retry *retry = &a->step->spec->retry;
+	unsigned tries = counted_attempts(a->step);
+
+	if (a->outcome == OUTCOME_OK || a->step->cell->stop)
+		return false;
+	if (a->never_started) {
+		*ret_delay = NEVER_STARTED_DELAY;
+		return true;
+	}
+	if (a->outcome == OUTCOME_NOT_READY)
+		return not_ready_again(core, a->step, ret_delay);
+	if (!(retry->on & 1u << a->outcome) || tries >= retry->attempts)
+		return false;
+	*ret_delay = backoff(core, retry, tries);
+	return true;
+}
+
+/* --- the machine's commands ------------------------------------------------------------------------------- */
+
+static void command_fini(struct kind_command *cmd)
+{
+	free(cmd->lock);
+	free(cmd->reason);
+	cJSON_Delete(cmd->note);
+	cJSON_Delete(cmd->rows);
+}
+
+static bool fill_locks(struct attempt *a, const struct kind_command *cmd, char **ret_error)
+{
+	struct place *p = &a->place;
+
+	p->locks[1].name = xstrdup(cmd->lock);
+	p->locks[1].shared = cmd->lock_shared;
+	p->locks[0].shared = a->step->spec->lock.shared;
+	if (!a->step->spec->lock.name)
+		return true;
+	return scope_expand(&a->scope, a->step->spec->lock.name, &p->locks[0].name, ret_error) == 0;
+}
+
+static void obey_effect(struct attempt *a, const struct kind_command *cmd)
+{
+	_cleanup_free_ char *error = NULL;
+
+	if (!fill_locks(a, cmd, &error)) {
+		attempt_enter_ended(a, OUTCOME_FAILED, error);
+		return;
+	}
+	a->open = action_new(a, cmd);
+	a->state = ATTEMPT_PLACE;
+	place_wait(a->step->cell->run->core, a);
+}
+
+static void obey_wait(struct attempt *a, const struct kind_command *cmd)
+{
+	struct action *action;
+
+	if (cmd->gate) {
+		attempt_enter_ended(a, OUTCOME_FAILED,
+			"a gate is not there yet in this version of nightjar");
+		return;
+	}
+	action = action_new(a, cmd);
+	a->open = action;
+	action->epoch = a->step->cell->run->core->epoch;
+	action->intent_at = action->started_at = core_now(action->core);
+	action->started = true;
+	record_attempt(a);
+	record_action(action);
+	action_pause(action, cmd->wait);
+}
+
+/* Does what the machine said; what it noted has been kept already. */
+static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
+{
+	if (a->stop && (cmd->type != KIND_DONE || cmd->outcome != OUTCOME_OK)) {
+		attempt_enter_ended(a, stop_outcome(a->stop), a->stop_why);
+		return;
+	}
+	switch (cmd->type) {
+	case KIND_SPAWN:
+	case KIND_HTTP:
+		obey_effect(a, cmd);
+		return;
+	case KIND_WAIT:
+		obey_wait(a, cmd);
+		return;
+	case KIND_DONE:
+		a->counted = !cmd->not_counted;
+		attempt_enter_ended(a, cmd->outcome, cmd->reason);
+		return;
+	}
+}
+
+static const char *gate_not_there(const struct spec_gate *gate)
+{
+	if (gate->approval)
+		return "gate: an approval is not there yet in this version of nightjar";
+	return gate->check ? "gate: a check is not there yet in this version of nightjar" : NULL;
+}
+
+static void machine_begin(struct attempt *a, struct kind_command *ret)
+{
+	struct kind_event begin = {.type = KIND_BEGIN};
+
+	a->machine = a->kind->new(&a->ctx);
+	a->kind->next(a->machine, &a->ctx, &begin, ret);
+}
+
+void attempt_begin(struct step *step)
+{
+	struct core *core = step->cell->run->core;
+	struct attempt *a = attempt_new(step, (unsigned)step->n_attempts + 1);
+	struct kind_command cmd = {0};
+	const char *missing = gate_not_there(&step->spec->gate);
+
+	a->started_at = core_now(core);
+	if (missing) {
+		attempt_enter_ended(a, OUTCOME_FAILED, missing);
+		return;
+	}
+	machine_begin(a, &cmd);
+	attempt_obey(a, &cmd);
+	command_fini(&cmd);
+}
+
+void attempt_granted(struct core *core, struct attempt *a)
+{
+	a->state = ATTEMPT_INTENT;
+	record_attempt(a);
+	action_intend(a->open);
+}
+
+/* --- the end of an action ---------------------------------------------------------------------------------- */
+
+static void take_status(struct attempt *a, struct action *action, const struct action_status *s)
+{
+	cJSON_Delete(action->status);
+	action->status = action_status_to_json(s);
+	if (s->started_at)
+		action->started_at = s->started_at;
+	a->has_exit = s->end == END_EXITED;
+	a->exit_code = s->code;
+	a->signal = s->end == END_SIGNALLED ? s->signal : 0;
+	a->max_rss = MAX(a->max_rss, s->max_rss);
+	a->cpu_ms += s->cpu_ms;
+}
+
+static bool was_never_started(const struct action_status *s)
+{
+	return s && s->end == END_NOT_STARTED && (s->lease_over || !s->message);
+}
+
+static void end_open_action(struct attempt *a, const struct kind_event *event)
+{
+	struct action *action = a->open;
+	struct core *core = action->core;
+
+	action->ended = true;
+	action->ended_at = core_now(core);
+	if (event->status) {
+		take_status(a, action, event->status);
+		if (event->status->ended_at)
+			action->ended_at = event->status->ended_at;
+	}
+	a->open = NULL;
+	place_release(core, a);
+}
+
+void attempt_action_ended(struct attempt *a, const struct kind_event *event)
+{
+	struct action *action = a->open;
+	struct run *run = a->step->cell->run;
+	struct kind_command cmd = {0};
+
+	end_open_action(a, event);
+	if (was_never_started(event->status)) {
+		record_action(action);
+		a->never_started = true;
+		attempt_enter_ended(a, a->stop ? stop_outcome(a->stop) : OUTCOME_INTERRUPTED,
+			a->stop ? a->stop_why : "never started");
+		run_touch(run);
+		return;
+	}
+	if (event->status && event->status->end == END_INTERRUPTED && !action->repeatable) {
+		record_action(action);
+		attempt_enter_ended(a, OUTCOME_NEEDS_PERSON,
+			"it was interrupted, and may have had its effect: look before it is "
+			"tried again");
+		run_touch(run);
+		return;
+	}
+	a->kind->next(a->machine, &a->ctx, event, &cmd);
+	action->note = TAKE_PTR(cmd.note);
+	record_action(action);
+	if (cmd.rows)
+		record_kind_rows(a, cmd.rows);
+	attempt_obey(a, &cmd);
+	command_fini(&cmd);
+	run_touch(run);
+}
+
+void attempt_action_failed(struct attempt *a, const char *reason)
+{
+	struct action *action = a->open;
+	struct run *run = a->step->cell->run;
+	_cleanup_free_ char *why = xstrdup(reason);
+	struct action_status status = {
+		.end = END_NOT_STARTED,
+		.message = why,
+	};
+	struct kind_event event = {.type = KIND_ENDED, .status = &status};
+
+	end_open_action(a, &event);
+	record_action(action);
+	attempt_enter_ended(a, OUTCOME_FAILED, why);
+	run_touch(run);
+}
+
+bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why)
+{
+	if (a->state == ATTEMPT_ENDED)
+		return true;
+	if (!a->stop) {
+		a->stop = reason;
+		a->stop_why = xstrdup(why);
+	}
+	if (a->state == ATTEMPT_RUNNING) {
+		action_stop(a->open, reason);
+		return a->state == ATTEMPT_ENDED;
+	}
+	if (a->state == ATTEMPT_FOREIGN)
+		return false;
+	if (a->open) {
+		struct action *action = a->open;
+
+		timer_clear(action->core, &action->wait);
+		commit_forget(&action->commit);
+		action->ended = true;
+		if (a->state != ATTEMPT_PLACE)
+			record_action(action);
+	}
+	attempt_enter_ended(a, stop_outcome(a->stop), a->stop_why);
+	return true;
+}
+
+/* --- after a restart ------------------------------------------------------------------------------------------ */
+
+static bool is_ours(const struct action *action)
+{
+	return str_eq(action->machine, action->core->ports.machine);
+}
+
+/* Its own shim is asked; another machine's reports, or its deadline passes. */
+static void resume_process(struct attempt *a, struct action *action, const struct kind_command *cmd)
+{
+	_cleanup_free_ char *error = NULL;
+
+	if (!fill_locks(a, cmd, &error))
+		core_notice(action->core, EVENT_ALARM, NULL, "%s: its lock cannot be named: %s",
+			a->scope.run_name, error);
+	place_take(action->core, a);
+	if (is_ours(action)) {
+		a->state = ATTEMPT_INTENT;
+		action_find(action);
+		return;
+	}
+	a->state = ATTEMPT_FOREIGN;
+	timer_set_wall(action->core, &action->wait, action->deadline_at);
+}
+
+static void resume_call(struct attempt *a, struct action *action)
+{
+	struct kind_event event = {
+		.type = KIND_ANSWERED,
+		.action = action->name,
+		.http_error = "the daemon was restarted before the answer came",
+	};
+
+	if (action->repeatable) {
+		attempt_action_ended(a, &event);
+		return;
+	}
+	action->ended = true;
+	a->open = NULL;
+	record_action(action);
+	attempt_enter_ended(a, OUTCOME_NEEDS_PERSON,
+		"the daemon was restarted before the answer came: the call may have had its effect");
+}
+
+static void resume_open(struct attempt *a, struct action *action, const struct kind_command *cmd)
+{
+	a->open = action;
+	switch (action->type) {
+	case KIND_SPAWN:
+		resume_process(a, action, cmd);
+		return;
+	case KIND_HTTP:
+		resume_call(a, action);
+		return;
+	default:
+		action_pause(action, cmd->wait);
+		return;
+	}
+}
+
+/* The event as the machine met it, from its record. */
+static void replay_event(struct attempt *a, struct action *action, struct kind_command *ret)
+{
+	struct action_status status = {0};
+	struct kind_event event = {
+		.action = action->name,
+		.note = action->note,
+	};
+
+	switch (action->type) {
+	case KIND_SPAWN:
+		event.type = KIND_ENDED;
+		action_status_from_json(action->status, &status);
+		event.status = &status;
+		break;
+	case KIND_HTTP:
+		event.type = KIND_ANSWERED;
+		break;
+	default:
+		event.type = KIND_PASSED;
+		break;
+	}
+	a->kind->next(a->machine, &a->ctx, &event, ret);
+	action_status_fini(&status);
+}
+
+void attempt_resume(struct attempt *a)
+{
+	struct kind_command cmd = {0};
+
+	machine_begin(a, &cmd);
+	for (size_t i = 0; i < a->n_actions; i++) {
+		struct action *action = a->actions[i];
+
+		if (cmd.type == KIND_DONE || !str_eq(cmd.action, action->name)) {
+			command_fini(&cmd);
+			attempt_enter_ended(a, OUTCOME_NEEDS_PERSON,
+				"its actions do not fit this version of nightjar: it cannot be "
+				"followed");
+			return;
+		}
+		action->type = cmd.type;
+		if (!action->ended) {
+			resume_open(a, action, &cmd);
+			command_fini(&cmd);
+			return;
+		}
+		command_fini(&cmd);
+		cmd = (struct kind_command){0};
+		replay_event(a, action, &cmd);
+	}
+	attempt_obey(a, &cmd);
+	command_fini(&cmd);
+}
+
+/* --- for readers ----------------------------------------------------------------------------------------------- */
+
+char *attempt_waits_for(const struct attempt *a)
+{
+	switch (a->state) {
+	case ATTEMPT_PLACE:
+		return place_describe(a->step->cell->run->core, a);
+	case ATTEMPT_ARMED:
+		return xstrdup("waits for the store: effects need its lease");
+	case ATTEMPT_FOREIGN:
+		return xstrdup("runs on another machine: waits for its report");
+	case ATTEMPT_PAUSE:
+		return xstrdup("waits");
+	default:
+		return NULL;
+	}
+}
+
+cJSON *attempt_progress(const struct attempt *a)
+{
+	if (a->machine && a->kind->progress)
+		return a->kind->progress(a->machine);
+	return a->progress ? cJSON_Duplicate(a->progress, true) : NULL;
+}

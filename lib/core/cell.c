@@ -1,0 +1,518 @@
+#include <string.h>
+#include "base/memory.h"
+#include "core/action.h"
+#include "core/attempt.h"
+#include "core/cell.h"
+#include "core/event.h"
+#include "core/record.h"
+#include "core/run.h"
+#include "core/slot.h"
+#include "core/timer.h"
+
+static void step_retry_fired(struct core *core, struct timer *t);
+
+void cell_init(struct cell *cell, struct run *run, unsigned index)
+{
+	const struct spec_stage *stage;
+
+	cell->run = run;
+	cell->spec = spec_cell_at(run->def, index);
+	cell->stage = &run->stages[cell->spec->stage];
+	cell->part = true;
+	stage = &run->def->stages[cell->spec->stage];
+	cell->n_steps = stage->n_steps;
+	cell->steps = xcalloc(stage->n_steps, sizeof(*cell->steps));
+	for (size_t i = 0; i < stage->n_steps; i++) {
+		cell->steps[i].cell = cell;
+		cell->steps[i].spec = &stage->steps[i];
+		cell->steps[i].index = (unsigned)i;
+		cell->steps[i].retry.fire = step_retry_fired;
+	}
+}
+
+static void step_fini(struct step *step)
+{
+	timer_clear(step->cell->run->core, &step->retry);
+	for (size_t i = 0; i < step->n_attempts; i++)
+		attempt_free(step->attempts[i]);
+	free(step->attempts);
+	free(step->reason);
+	cJSON_Delete(step->outputs);
+}
+
+void cell_fini(struct cell *cell)
+{
+	for (size_t i = 0; i < cell->n_steps; i++)
+		step_fini(&cell->steps[i]);
+	free(cell->steps);
+	free(cell->reason);
+}
+
+bool outcome_is_failure(enum outcome o)
+{
+	switch (o) {
+	case OUTCOME_FAILED:
+	case OUTCOME_TIMED_OUT:
+	case OUTCOME_TRANSIENT:
+	case OUTCOME_NOT_READY:
+	case OUTCOME_INTERRUPTED:
+	case OUTCOME_NEEDS_PERSON:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static struct step *current_step(struct cell *cell)
+{
+	return cell->current < cell->n_steps ? &cell->steps[cell->current] : NULL;
+}
+
+static struct attempt *open_attempt(struct step *step)
+{
+	struct attempt *a = step->n_attempts ? step->attempts[step->n_attempts - 1] : NULL;
+
+	return a && a->state != ATTEMPT_ENDED ? a : NULL;
+}
+
+/* --- the end of a cell ------------------------------------------------------------------------- */
+
+static void fail_fast(struct cell *cell)
+{
+	struct run *run = cell->run;
+	_cleanup_free_ char *why = NULL;
+
+	if (!run->def->stages[cell->spec->stage].fail_fast || cell->stage->fail_fast_done ||
+		!outcome_is_failure(cell->outcome))
+		return;
+	cell->stage->fail_fast_done = true;
+	why = xasprintf("%s ended %s (fail_fast)", cell->spec->name, outcome_name(cell->outcome));
+	for (unsigned i = 0; i < run->def->n_cells; i++) {
+		struct cell *sibling = &run->cells[i];
+
+		if (sibling->part && sibling->stage == cell->stage && sibling != cell)
+			cell_stop(sibling, STOP_FAIL_FAST, why);
+	}
+}
+
+static void set_reason(char **reason, const char *text)
+{
+	char *copy = xstrdup(text);
+
+	free(*reason);
+	*reason = copy;
+}
+
+static void cell_enter_ended(struct cell *cell, enum outcome outcome, bool blocked, const char *reason)
+{
+	struct core *core = cell->run->core;
+
+	cell->state = LIFE_ENDED;
+	cell->outcome = outcome;
+	cell->blocked = blocked;
+	set_reason(&cell->reason, reason);
+	cell->ended_at = core_now(core);
+	cell->run->n_open--;
+	if (++cell->stage->n_ended == cell->stage->n_part)
+		timer_clear(core, &cell->stage->deadline);
+	if (outcome == OUTCOME_OK && cell->started_at)
+		job_set_usual(cell->run->job, cell->spec->name,
+			(cell->ended_at - cell->started_at) / USEC_MSEC);
+	record_cell(cell);
+	cell_notice(cell, EVENT_CELL_ENDED, "%s/%s %s%s%s", cell->run->name, cell->spec->name,
+		outcome_name(outcome), reason ? ": " : "", reason ? reason : "");
+	fail_fast(cell);
+	run_touch(cell->run);
+}
+
+static void cell_skip(struct cell *cell, bool blocked, const char *reason)
+{
+	for (size_t i = 0; i < cell->n_steps; i++) {
+		struct step *s = &cell->steps[i];
+
+		s->state = LIFE_ENDED;
+		s->outcome = OUTCOME_SKIPPED;
+		s->blocked = blocked;
+		set_reason(&s->reason, reason);
+	}
+	cell_enter_ended(cell, OUTCOME_SKIPPED, blocked, reason);
+}
+
+/* A cell whose steps have all ended: the worst of them, and its reason. */
+static void cell_conclude(struct cell *cell)
+{
+	enum outcome worst = OUTCOME_OK;
+	const char *reason = NULL;
+	bool any = false;
+
+	for (size_t i = 0; i < cell->n_steps; i++) {
+		const struct step *s = &cell->steps[i];
+
+		if (s->outcome == OUTCOME_SKIPPED)
+			continue;
+		any = true;
+		if (outcome_worse(worst, s->outcome) != worst) {
+			worst = s->outcome;
+			reason = s->reason;
+		}
+	}
+	if (any)
+		cell_enter_ended(cell, worst, false, reason);
+	else
+		cell_enter_ended(cell, OUTCOME_SKIPPED, false, "none of its steps is for this cell");
+}
+
+/* --- needs ---------------------------------------------------------------------------------------- */
+
+enum readiness {
+	READY_WAIT,
+	READY_GO,
+	READY_BLOCKED,
+	READY_NOT_WANTED,
+};
+
+/* What the matching cells of one need say together. */
+struct need_sum {
+	unsigned n, n_open, n_failed, n_not_ok, n_away;
+	const struct cell *bad;      /* one that is not ok */
+	enum outcome bad_outcome;
+};
+
+/* The outcome that counts for a cell that is no part of the run: the older run's, in a retry. */
+static enum outcome prior_outcome(const struct run *run, const struct cell *cell)
+{
+	const cJSON *o = run->prior
+		? cJSON_GetObjectItemCaseSensitive(run->prior, cell->spec->name)
+		: NULL;
+
+	return o ? outcome_parse(o->valuestring) : OUTCOME_OK;
+}
+
+static bool is_well(const struct cell *c, enum outcome o)
+{
+	return o == OUTCOME_OK || (o == OUTCOME_SKIPPED && c->part && !c->blocked);
+}
+
+static void need_count(struct need_sum *sum, const struct run *run, const struct cell *c)
+{
+	enum outcome o = c->part ? c->outcome : prior_outcome(run, c);
+
+	if (!c->part && run->trigger != TRIGGER_RETRY) {
+		sum->n_away++;
+		return;
+	}
+	sum->n++;
+	if (c->part && c->state != LIFE_ENDED) {
+		sum->n_open++;
+		return;
+	}
+	if (outcome_is_failure(o) || (o == OUTCOME_SKIPPED && c->part && c->blocked))
+		sum->n_failed++;
+	if (!is_well(c, o)) {
+		sum->n_not_ok++;
+		if (!sum->bad) {
+			sum->bad = c;
+			sum->bad_outcome = o;
+		}
+	}
+}
+
+static struct need_sum need_sum(const struct cell *cell, const struct spec_need *need)
+{
+	const struct run *run = cell->run;
+	const struct spec_stage *stage = &run->def->stages[need->stage];
+	struct need_sum sum = {0};
+
+	for (size_t i = 0; i < stage->n_cells; i++) {
+		const struct spec_cell *other = &stage->cells[i];
+
+		if (spec_only_has(&need->only, run->def, other) &&
+			spec_cells_join(run->def, cell->spec, other))
+			need_count(&sum, run, &run->cells[other->index]);
+	}
+	return sum;
+}
+
+static enum readiness need_readiness(const struct cell *cell, const struct spec_need *need,
+	char **ret_reason)
+{
+	const char *stage = cell->run->def->stages[need->stage].name;
+	struct need_sum sum = need_sum(cell, need);
+
+	if (sum.n == 0 && sum.n_away > 0) {
+		*ret_reason = xasprintf("its need %s is narrowed away", stage);
+		return READY_NOT_WANTED;
+	}
+	if (need->when == WHEN_OK && sum.n_not_ok > 0) {
+		*ret_reason = xasprintf("needs %s, which ended %s", sum.bad->spec->name,
+			outcome_name(sum.bad_outcome));
+		return READY_BLOCKED;
+	}
+	if (sum.n_open > 0)
+		return READY_WAIT;
+	if (need->when == WHEN_FAILED && sum.n_failed == 0) {
+		*ret_reason = xasprintf("nothing of %s failed", stage);
+		return READY_NOT_WANTED;
+	}
+	return READY_GO;
+}
+
+static enum readiness cell_readiness(const struct cell *cell, char **ret_reason)
+{
+	const struct spec_stage *stage = &cell->run->def->stages[cell->spec->stage];
+	enum readiness all = READY_GO;
+
+	for (size_t i = 0; i < stage->n_needs; i++) {
+		enum readiness r = need_readiness(cell, &stage->needs[i], ret_reason);
+
+		if (r == READY_BLOCKED || r == READY_NOT_WANTED)
+			return r;
+		if (r == READY_WAIT)
+			all = READY_WAIT;
+	}
+	return all;
+}
+
+/* --- steps ----------------------------------------------------------------------------------------- */
+
+static void step_end(struct step *step, enum outcome outcome, bool blocked, const char *reason)
+{
+	step->state = LIFE_ENDED;
+	step->outcome = outcome;
+	step->blocked = blocked;
+	step->retry_at = 0;
+	set_reason(&step->reason, reason);
+	timer_clear(step->cell->run->core, &step->retry);
+}
+
+/* What the steps before this one did: a failure that `when` asks after. */
+static bool earlier_failed(const struct cell *cell, unsigned until, const struct step **ret_which)
+{
+	for (unsigned i = 0; i < until; i++)
+		if (outcome_is_failure(cell->steps[i].outcome) ||
+			cell->steps[i].outcome == OUTCOME_CANCELLED) {
+			*ret_which = &cell->steps[i];
+			return true;
+		}
+	return false;
+}
+
+/* True if the step is not to run, with its outcome set. */
+static bool step_is_skipped(struct step *step)
+{
+	const struct cell *cell = step->cell;
+	_cleanup_free_ char *reason = NULL;
+	const struct step *failed = NULL;
+
+	if (!spec_only_has(&step->spec->only, cell->run->def, cell->spec)) {
+		step_end(step, OUTCOME_SKIPPED, false, "not for this cell (only)");
+		return true;
+	}
+	if (cell->stop) {
+		reason = xasprintf("the cell was stopped: %s", stop_reason_name(cell->stop));
+		step_end(step, OUTCOME_SKIPPED, true, reason);
+		return true;
+	}
+	earlier_failed(cell, step->index, &failed);
+	if (step->spec->when == WHEN_OK && failed) {
+		reason = xasprintf("step %s is %s", failed->spec->name,
+			outcome_name(failed->outcome));
+		step_end(step, OUTCOME_SKIPPED, true, reason);
+		return true;
+	}
+	if (step->spec->when == WHEN_FAILED && (!failed || failed->outcome == OUTCOME_CANCELLED)) {
+		step_end(step, OUTCOME_SKIPPED, false, "no step before it failed");
+		return true;
+	}
+	return false;
+}
+
+static void step_begin(struct step *step)
+{
+	step->state = LIFE_RUNNING;
+	attempt_begin(step);
+}
+
+/* Moves a running cell on: past ended and skipped steps, into the next one, or to its end. */
+static void cell_proceed(struct cell *cell)
+{
+	struct step *step;
+
+	while ((step = current_step(cell))) {
+		if (step->state == LIFE_RUNNING)
+			return;
+		if (step->state == LIFE_WAITING && !step_is_skipped(step)) {
+			step_begin(step);
+			if (step->state != LIFE_ENDED)
+				return;
+		}
+		cell->current++;
+	}
+	if (cell->state != LIFE_ENDED)
+		cell_conclude(cell);
+}
+
+static void step_retry_fired(struct core *core, struct timer *t)
+{
+	struct step *step = container_of(t, struct step, retry);
+
+	step->retry_at = 0;
+	attempt_begin(step);
+	run_touch(step->cell->run);
+}
+
+void step_attempt_ended(struct step *step, struct attempt *a)
+{
+	usec_t delay;
+
+	if (attempt_is_retried(a, &delay)) {
+		struct core *core = step->cell->run->core;
+		char span[DURATION_MAX];
+
+		step->retry_at = core_now(core) + delay;
+		timer_set_boot(core, &step->retry, core_boot(core) + delay);
+		attempt_notice(a, EVENT_RETRY_SCHEDULED, "%s/%s/%s.%u %s: tried again in %s%s%s",
+			step->cell->run->name, step->cell->spec->name, step->spec->name, a->number,
+			outcome_name(a->outcome), format_duration(delay, span),
+			a->reason ? ": " : "", a->reason ? a->reason : "");
+	} else {
+		step_end(step, a->outcome, false, a->reason);
+	}
+	record_attempt(a);
+	record_cell(step->cell);
+	run_touch(step->cell->run);
+}
+
+/* --- the cells of a run ----------------------------------------------------------------------------- */
+
+static void cell_enter_running(struct cell *cell)
+{
+	const struct spec_stage *stage = &cell->run->def->stages[cell->spec->stage];
+	struct core *core = cell->run->core;
+
+	cell->state = LIFE_RUNNING;
+	cell->started_at = core_now(core);
+	if (cell->stage->started_at == 0) {
+		cell->stage->started_at = cell->started_at;
+		if (stage->deadline)
+			timer_set_boot(core, &cell->stage->deadline,
+				core_boot(core) + stage->deadline);
+	}
+	cell_notice(cell, EVENT_CELL_STARTED, "%s/%s begins", cell->run->name, cell->spec->name);
+	cell_proceed(cell);
+	if (cell->state == LIFE_RUNNING)
+		record_cell(cell);
+}
+
+static void cell_advance(struct cell *cell)
+{
+	_cleanup_free_ char *reason = NULL;
+
+	if (cell->state == LIFE_RUNNING) {
+		cell_proceed(cell);
+		return;
+	}
+	switch (cell_readiness(cell, &reason)) {
+	case READY_WAIT:
+		return;
+	case READY_GO:
+		cell_enter_running(cell);
+		return;
+	case READY_BLOCKED:
+		cell_skip(cell, true, reason);
+		return;
+	case READY_NOT_WANTED:
+		cell_skip(cell, false, reason);
+		return;
+	}
+}
+
+void cells_advance(struct run *run)
+{
+	for (unsigned i = 0; i < run->def->n_cells; i++)
+		if (run->cells[i].part && run->cells[i].state != LIFE_ENDED)
+			cell_advance(&run->cells[i]);
+}
+
+void stage_deadline_fired(struct core *core, struct timer *t)
+{
+	struct stage *stage = container_of(t, struct stage, deadline);
+	struct run *run = stage->run;
+	_cleanup_free_ char *why = NULL;
+	char span[DURATION_MAX];
+
+	why = xasprintf("the stage's deadline of %s passed",
+		format_duration(run->def->stages[stage - run->stages].deadline, span));
+	for (unsigned i = 0; i < run->def->n_cells; i++)
+		if (run->cells[i].part && run->cells[i].stage == stage)
+			cell_stop(&run->cells[i], STOP_TIMED_OUT, why);
+}
+
+void cell_stop(struct cell *cell, enum stop_reason reason, const char *why)
+{
+	enum outcome outcome = stop_outcome(reason);
+	struct step *step = current_step(cell);
+	struct attempt *a;
+
+	if (cell->state == LIFE_ENDED)
+		return;
+	cell->stop = reason;
+	a = step ? open_attempt(step) : NULL;
+	if (a && !attempt_stop(a, reason, why))
+		return; /* its end will come */
+	for (size_t i = cell->current; i < cell->n_steps; i++)
+		if (cell->steps[i].state != LIFE_ENDED)
+			step_end(&cell->steps[i], outcome, false, why);
+	cell->current = (unsigned)cell->n_steps;
+	cell_enter_ended(cell, outcome, false, why);
+}
+
+void cell_interrupt(struct cell *cell)
+{
+	struct step *step = current_step(cell);
+	struct attempt *a = step ? open_attempt(step) : NULL;
+
+	if (cell->state == LIFE_RUNNING && a && a->state == ATTEMPT_RUNNING)
+		action_stop(a->open, STOP_SHUTDOWN);
+}
+
+/* --- for readers -------------------------------------------------------------------------------------- */
+
+char **cell_holds_up(const struct cell *cell)
+{
+	const struct run *run = cell->run;
+	char **names = NULL;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < run->def->n_cells && n < 8; i++) {
+		const struct cell *other = &run->cells[i];
+		const struct spec_stage *stage = &run->def->stages[other->spec->stage];
+
+		if (!other->part || other == cell)
+			continue;
+		for (size_t k = 0; k < stage->n_needs; k++) {
+			const struct spec_need *need = &stage->needs[k];
+
+			if (need->when != WHEN_OK || need->stage != cell->spec->stage ||
+				!spec_only_has(&need->only, run->def, cell->spec) ||
+				!spec_cells_join(run->def, other->spec, cell->spec))
+				continue;
+			names = strv_add(names, &n, xstrdup(other->spec->name));
+			break;
+		}
+	}
+	return names;
+}
+
+char *cell_waits_for(const struct cell *cell)
+{
+	const struct spec_stage *stage = &cell->run->def->stages[cell->spec->stage];
+
+	for (size_t i = 0; i < stage->n_needs; i++) {
+		struct need_sum sum = need_sum(cell, &stage->needs[i]);
+
+		if (sum.n_open > 0)
+			return xasprintf("waits for %s", cell->run->def->stages[stage->needs[i].stage].name);
+	}
+	return xstrdup("waits for its run to begin");
+}

@@ -1,0 +1,24 @@
+/* Cells and their steps: what is ready, what is skipped and why, what follows an attempt. */
+#pragma once
+#include "core/model.h"
+
+void cell_init(struct cell *cell, struct run *run, unsigned index);
+void cell_fini(struct cell *cell);
+/* Starts every cell of the run whose needs have ended, skips those that can or need not run, and
+ * moves the running ones to their next step. */
+void cells_advance(struct run *run);
+/* Ends what has not ended: at once where nothing runs, else by stopping the attempt. */
+void cell_stop(struct cell *cell, enum stop_reason reason, const char *why);
+/* The same from the step on that is given; earlier ones have ended. */
+void step_attempt_ended(struct step *step, struct attempt *a);
+void stage_deadline_fired(struct core *core, struct timer *t);
+
+/* failed, timed_out, transient, not_ready, interrupted or needs_person. */
+bool outcome_is_failure(enum outcome o);
+/* What waits for this cell and cannot go on when it fails: "sync/production", ... NULL-terminated;
+ * the caller frees with strv_free. */
+char **cell_holds_up(const struct cell *cell);
+/* Why a cell that has not started waits, for readers; the caller frees. */
+char *cell_waits_for(const struct cell *cell);
+/* The machine goes down: interrupts what runs, its kind's way; the retry policy decides later. */
+void cell_interrupt(struct cell *cell);

@@ -1,0 +1,318 @@
+#include <string.h>
+#include "base/memory.h"
+#include "core/event.h"
+#include "core/record.h"
+#include "core/run.h"
+#include "core/slot.h"
+#include "core/timer.h"
+#include "time/instant.h"
+
+/* A last slot so far ahead was made by a clock that was wrong. */
+#define SLOT_TOO_FAR_AHEAD (2 * USEC_DAY)
+
+/* --- jobs by name --------------------------------------------------------------------------- */
+
+static size_t job_place(const struct core *core, const char *name, bool *ret_found)
+{
+	size_t lo = 0, hi = core->n_jobs;
+
+	*ret_found = false;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int d = strcmp(core->jobs[mid]->name, name);
+
+		if (d == 0) {
+			*ret_found = true;
+			return mid;
+		}
+		if (d < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct job *job_find(const struct core *core, const char *name)
+{
+	bool found;
+	size_t i = job_place(core, name, &found);
+
+	return found ? core->jobs[i] : NULL;
+}
+
+static void slot_timer_fired(struct core *core, struct timer *t)
+{
+	job_slots_due(core, container_of(t, struct job, slot_timer));
+}
+
+struct job *job_get(struct core *core, const char *name)
+{
+	bool found;
+	size_t i = job_place(core, name, &found);
+	struct job *job;
+
+	if (found)
+		return core->jobs[i];
+	job = xnew(struct job);
+	job->name = xstrdup(name);
+	job->next_slot = USEC_INFINITY;
+	job->slot_timer.fire = slot_timer_fired;
+	list_init(&job->runs);
+	XGROW(core->jobs, core->n_jobs, core->cap_jobs);
+	memmove(core->jobs + i + 1, core->jobs + i, (core->n_jobs - i) * sizeof(*core->jobs));
+	core->jobs[i] = job;
+	core->n_jobs++;
+	return job;
+}
+
+void job_free(struct core *core, struct job *job)
+{
+	timer_clear(core, &job->slot_timer);
+	run_free(job->red);
+	for (size_t i = 0; i < job->n_usual; i++)
+		free(job->usual[i].cell);
+	free(job->usual);
+	spec_job_unref(job->spec);
+	free(job->schedule);
+	free(job->timezone);
+	free(job->boot_id);
+	free(job->name);
+	free(job);
+}
+
+int64_t job_usual(const struct job *job, const char *cell)
+{
+	for (size_t i = 0; i < job->n_usual; i++)
+		if (str_eq(job->usual[i].cell, cell))
+			return job->usual[i].ms;
+	return -1;
+}
+
+/* A moving figure: the store's median at the load, then three parts old to one part new. */
+void job_set_usual(struct job *job, const char *cell, int64_t ms)
+{
+	for (size_t i = 0; i < job->n_usual; i++)
+		if (str_eq(job->usual[i].cell, cell)) {
+			job->usual[i].ms = (job->usual[i].ms * 3 + ms) / 4;
+			return;
+		}
+	XGROW(job->usual, job->n_usual, job->cap_usual);
+	job->usual[job->n_usual++] = (struct usual_time){.cell = xstrdup(cell), .ms = ms};
+}
+
+/* --- from where slots count ------------------------------------------------------------------ */
+
+bool job_next_slot(const struct job *job, usec_t after, usec_t *ret)
+{
+	int64_t next;
+
+	if (!job->spec || !job->spec->cron || cron_is_reboot(job->spec->cron))
+		return false;
+	if (cron_next(job->spec->cron, job->spec->zone, after / USEC_SEC, &next) != 0)
+		return false;
+	*ret = next * USEC_SEC;
+	return true;
+}
+
+bool job_has_slot(const struct job *job, usec_t at)
+{
+	usec_t next;
+
+	return at % USEC_SEC == 0 && job_next_slot(job, at - USEC_SEC, &next) && next == at;
+}
+
+static void arm(struct core *core, struct job *job)
+{
+	if (job->paused || !job_next_slot(job, job->last_slot, &job->next_slot))
+		job->next_slot = USEC_INFINITY;
+	if (job->next_slot == USEC_INFINITY)
+		timer_clear(core, &job->slot_timer);
+	else
+		timer_set_wall(core, &job->slot_timer, job->next_slot);
+}
+
+static bool same_schedule(const struct job *job)
+{
+	return str_eq(job->schedule, job->spec->schedule) &&
+		str_eq(job->timezone, job->spec->timezone);
+}
+
+static void restart_slots(struct core *core, struct job *job)
+{
+	job->last_slot = core_now(core);
+	free(job->schedule);
+	free(job->timezone);
+	job->schedule = xstrdup(job->spec->schedule);
+	job->timezone = xstrdup(job->spec->timezone);
+	job->stored = false;
+}
+
+/* @reboot keys on the boot id; a job that is new to the store begins with the next boot. */
+static void reboot_slot(struct core *core, struct job *job)
+{
+	bool is_new = !job->boot_id;
+	usec_t now = core_now(core);
+	struct run *run;
+
+	if (!job->spec->cron || !cron_is_reboot(job->spec->cron) || job->paused ||
+		str_eq(job->boot_id, core->ports.boot_id))
+		return;
+	free(job->boot_id);
+	job->boot_id = xstrdup(core->ports.boot_id);
+	job->stored = false;
+	if (is_new)
+		return;
+	run = run_create(core, job, TRIGGER_SCHEDULE, now - now % USEC_SEC);
+	record_slot(core, job, run->scheduled_for, run, NULL, 0, 1);
+}
+
+void job_schedule(struct core *core, struct job *job)
+{
+	if (!job->spec || core->store != STORE_READY) {
+		timer_clear(core, &job->slot_timer);
+		job->next_slot = USEC_INFINITY;
+		return;
+	}
+	if (job->last_slot == 0 || !same_schedule(job)) {
+		restart_slots(core, job);
+	} else if (job->last_slot > core_now(core) + SLOT_TOO_FAR_AHEAD) {
+		core_notice(core, EVENT_ALARM, &(struct core_notice){.job = job->name},
+			"%s: its last slot lies far in the future (was the clock wrong?): slots count "
+			"from now",
+			job->name);
+		restart_slots(core, job);
+	}
+	reboot_slot(core, job);
+	job_slots_due(core, job);
+}
+
+/* --- slots that are due ------------------------------------------------------------------------ */
+
+/* Slots that will not run, told as one row. */
+struct flood {
+	usec_t first, last;
+	uint64_t count;
+};
+
+static void flood_add(struct flood *f, usec_t slot)
+{
+	if (f->count++ == 0)
+		f->first = slot;
+	f->last = slot;
+}
+
+static void skip_slots(struct core *core, struct job *job, const struct flood *f, const char *reason)
+{
+	char at[INSTANT_MAX];
+
+	if (f->count == 0)
+		return;
+	record_slot(core, job, f->first, NULL, reason, f->count > 1 ? f->last : 0, f->count);
+	instant_format_slot(f->first, at);
+	core_notice(core, EVENT_SLOT_SKIPPED, &(struct core_notice){.job = job->name},
+		"%s: %llu slot%s from %s on skipped: %s", job->name,
+		(unsigned long long)f->count, f->count > 1 ? "s" : "", at, reason);
+}
+
+static void skip_slot(struct core *core, struct job *job, usec_t slot, const char *reason)
+{
+	skip_slots(core, job, &(struct flood){.first = slot, .last = slot, .count = 1}, reason);
+}
+
+/* The slot becomes a run, unless `overlap` says no. */
+static void slot_fire(struct core *core, struct job *job, usec_t slot, enum trigger trigger)
+{
+	_cleanup_free_ char *reason = NULL;
+	struct run *run;
+
+	if (!run_overlap_allows(core, job, trigger, &reason)) {
+		skip_slot(core, job, slot, reason);
+		return;
+	}
+	run = run_create(core, job, trigger, slot);
+	record_slot(core, job, slot, run, NULL, 0, 1);
+}
+
+/* Missed slots: which of them `catch_up` still runs. The last ones that it may, in a ring. */
+#define MISSED_MAX 64
+struct missed {
+	usec_t keep[MISSED_MAX];
+	size_t n, most;
+	struct flood rest;
+};
+
+static void missed_add(struct missed *m, usec_t slot, bool in_window)
+{
+	if (!in_window || m->most == 0) {
+		flood_add(&m->rest, slot);
+		return;
+	}
+	if (m->n == m->most) {
+		flood_add(&m->rest, m->keep[0]);
+		memmove(m->keep, m->keep + 1, (m->n - 1) * sizeof(m->keep[0]));
+		m->n--;
+	}
+	m->keep[m->n++] = slot;
+}
+
+static size_t catch_up_most(const struct spec_job *spec)
+{
+	switch (spec->catch_up) {
+	case CATCH_UP_NONE:
+		return 0;
+	case CATCH_UP_LAST:
+		return 1;
+	case CATCH_UP_ALL:
+		return MIN(spec->catch_up_max, (unsigned)MISSED_MAX);
+	}
+	return 0;
+}
+
+static const char *missed_reason(const struct spec_job *spec)
+{
+	switch (spec->catch_up) {
+	case CATCH_UP_NONE:
+		return "missed: nothing could start runs then, and catch_up is \"none\"";
+	case CATCH_UP_LAST:
+		return "missed: nothing could start runs then, and catch_up is \"last\": a later "
+		       "slot runs, or catch_up_window has passed";
+	case CATCH_UP_ALL:
+		return "missed: nothing could start runs then, and catch_up_window or catch_up_max "
+		       "leaves it out";
+	}
+	return NULL;
+}
+
+void job_slots_due(struct core *core, struct job *job)
+{
+	const struct spec_job *spec = job->spec;
+	usec_t now = core_now(core), slot = job->last_slot, on_time[64];
+	struct missed missed = {.most = spec ? catch_up_most(spec) : 0};
+	size_t n_on_time = 0;
+
+	if (!spec || job->paused || core->store != STORE_READY || !core->loaded)
+		return;
+	while (job_next_slot(job, slot, &slot) && slot <= now) {
+		job->last_slot = slot;
+		job->stored = false;
+		if (now - slot <= spec->start_grace && n_on_time < ARRAY_SIZE(on_time))
+			on_time[n_on_time++] = slot;
+		else
+			missed_add(&missed, slot, now - slot <= spec->catch_up_window);
+	}
+	if (spec->catch_up == CATCH_UP_LAST && n_on_time > 0 && missed.n > 0) {
+		flood_add(&missed.rest, missed.keep[0]);
+		missed.n = 0;
+	}
+	skip_slots(core, job, &missed.rest, missed_reason(spec));
+	for (size_t i = 0; i < missed.n; i++)
+		slot_fire(core, job, missed.keep[i], TRIGGER_CATCH_UP);
+	for (size_t i = 0; i < n_on_time; i++)
+		slot_fire(core, job, on_time[i], TRIGGER_SCHEDULE);
+	if (!job->stored) {
+		record_job(core, job);
+		job->stored = true;
+	}
+	arm(core, job);
+}
