@@ -5,6 +5,7 @@
  *   call.c        calls, and what their errors mean for the exit status
  *   varlink.c     messages on the socket
  *   output.c      colours, times, tables; cleans what is printed
+ *   log_text.c    what people read of a log line
  *   wait.c        start --wait: follows a run to its end
  *   next_cron.c   next --cron, which needs no daemon
  *
@@ -42,7 +43,7 @@ static const struct command commands[] = { /* sorted */
 	{ "logs", "REF", "what the attempts printed",
 	  "REF is a job (its last run), a run, or a part of one: nightly#128/build/staging/postgres,\n"
 	  "or one attempt of a step of it: nightly#128/build/staging/postgres/build.2.",
-	  OPTION_FOLLOW | OPTION_FAILED, 1, 1, command_logs },
+	  OPTION_FOLLOW | OPTION_FAILED | OPTION_RAW, 1, 1, command_logs },
 	{ "metrics", "", "counters and gauges, for Prometheus", NULL, 0, 0, 0, command_metrics },
 	{ "next", "[JOB]", "when jobs are due",
 	  "With --cron EXPR it needs no daemon: the slots of that expression in --timezone ZONE (UTC)\n"
@@ -85,6 +86,7 @@ static const struct option_doc {
 	{ "follow", NULL, 'f', OPTION_FOLLOW, "go on until what REF names has ended" },
 	{ "number", "N", 'n', OPTION_NUMBER, "how many, up to 1000" },
 	{ "only", "KEY=VALUE", 0, OPTION_ONLY, "narrow the matrix; may be given several times" },
+	{ "raw", NULL, 0, OPTION_RAW, "JSON as it was logged, not its message" },
 	{ "reason", "TEXT", 0, OPTION_REASON, "why, for the record" },
 	{ "timezone", "ZONE", 0, OPTION_CRON, "with --cron: the zone (UTC)" },
 	{ "wait", NULL, 0, OPTION_WAIT, "wait for the run's end" },
@@ -218,6 +220,9 @@ static void take_option(struct client *client, unsigned option, const char *name
 		break;
 	case OPTION_FAILED:
 		client->failed = true;
+		break;
+	case OPTION_RAW:
+		client->raw = true;
 		break;
 	case OPTION_WAIT:
 		client->wait = true;

@@ -18,7 +18,7 @@ _nightjar() {
 	case $command in
 	start) options+=" --only --wait --reason" ;;
 	retry) options+=" --only --dry-run --reason" ;;
-	logs) options+=" --follow --failed" ;;
+	logs) options+=" --follow --failed --raw" ;;
 	runs) options+=" -n" ;;
 	next) options+=" -n --cron --timezone --after" ;;
 	approve | cancel | drain | pause | reject | resume) options+=" --reason" ;;
