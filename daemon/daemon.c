@@ -71,6 +71,11 @@ static void action_gap(void *self, struct launch *l, uint64_t bytes)
 	core_action_gap(((struct daemon *)self)->core, l, bytes);
 }
 
+static void action_commit(void *self, struct launch *l, const char *commit)
+{
+	core_action_commit(((struct daemon *)self)->core, l, commit);
+}
+
 static void action_ended(void *self, struct launch *l, const struct action_status *status,
 	const struct artifact *artifacts, size_t n)
 {
@@ -207,6 +212,7 @@ static int make_launcher(struct daemon *d)
 			.started = action_started,
 			.line = action_line,
 			.gap = action_gap,
+			.commit = action_commit,
 			.ended = action_ended,
 		},
 	};

@@ -35,6 +35,7 @@ static void action_free(struct open_count *count)
 	free(a->private_folder);
 	free(a->cgroup);
 	free(a->message);
+	free(a->commit);
 	free(a->started_text);
 	free(a->action_text);
 	free(a->status_text);
@@ -155,6 +156,8 @@ static void enter_running(struct action *a)
 	if (a->stop != STOP_NONE)
 		send_stop(a);
 	follow_begin(a);
+	if (a->commit && events->commit)
+		events->commit(events->self, a->launch, a->commit);
 	events->started(events->self, a->launch, a->started_at, a->found);
 }
 

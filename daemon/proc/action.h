@@ -77,6 +77,7 @@ struct action {
 	enum start_result start_result;
 	enum find_result find_result;
 	char *message; /* why it could not be started */
+	char *commit;  /* that it works on; NULL: none known */
 	char *started_text, *action_text;
 	size_t started_len, action_len;
 	usec_t started_at;

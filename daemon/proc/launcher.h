@@ -7,6 +7,7 @@
  *   gather.c    on the pool: what is there at the end
  *   follow.c    output, in pieces, a few actions at a time
  *   log.c       logs for readers
+ *   commit.c    the commit that an action works on
  *   reader.c line.c folder.c order.c spawn.c status.c cgroup.c   small parts of these */
 #pragma once
 #include <uv.h>
@@ -20,6 +21,9 @@ struct launcher_events {
 	void (*line)(void *self, struct launch *l, enum stream stream, usec_t at, const char *text,
 		size_t len, bool partial);
 	void (*gap)(void *self, struct launch *l, uint64_t bytes);
+	/* At most once, just before `started`, and not for an action that was found: the HEAD of
+	 * the git work tree that it works in. */
+	void (*commit)(void *self, struct launch *l, const char *commit);
 	void (*ended)(void *self, struct launch *l, const struct action_status *status,
 		const struct artifact *artifacts, size_t n_artifacts);
 };

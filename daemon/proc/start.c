@@ -15,6 +15,7 @@
 #include "daemon/loop/clock.h"
 #include "daemon/proc/action.h"
 #include "daemon/proc/cgroup.h"
+#include "daemon/proc/commit.h"
 #include "daemon/proc/folder.h"
 #include "daemon/proc/order.h"
 #include "daemon/proc/spawn.h"
@@ -146,4 +147,6 @@ void start_run(struct work *w)
 	struct action *a = container_of(w, struct action, work);
 
 	a->start_result = start_try(a);
+	if (a->start_result == START_DONE) /* after the start: it costs that no time */
+		a->commit = commit_of(a->launch->cwd, a->launcher->state);
 }

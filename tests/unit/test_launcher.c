@@ -32,7 +32,7 @@ struct seen {
 	bool adopted;
 	uint64_t gap;
 	struct action_status status;
-	char *artifact;
+	char *artifact, *commit;
 	bool artifact_too_large;
 };
 
@@ -65,6 +65,15 @@ static void on_gap(void *self, struct launch *l, uint64_t bytes)
 	seen_of(l)->gap += bytes;
 }
 
+static void on_commit(void *self, struct launch *l, const char *commit)
+{
+	struct seen *s = seen_of(l);
+
+	assert_int_equal(s->n_started, 0);
+	assert_null(s->commit);
+	s->commit = xstrdup(commit);
+}
+
 static void on_ended(void *self, struct launch *l, const struct action_status *status,
 	const struct artifact *artifacts, size_t n_artifacts)
 {
@@ -93,7 +102,7 @@ static void launcher_begin(struct fixture *f)
 		.shim = getenv("NIGHTJAR_SHIM"),
 		.machine = "machine",
 		.boot_id = f->boot_id,
-		.events = {NULL, on_started, on_line, on_gap, on_ended},
+		.events = {.started = on_started, .line = on_line, .gap = on_gap, .commit = on_commit, .ended = on_ended},
 	};
 	char *error = NULL;
 
@@ -207,6 +216,7 @@ static void seen_fini(struct seen *s)
 	strv_free(s->launch.directories);
 	buf_fini(&s->lines);
 	free(s->artifact);
+	free(s->commit);
 	free(s->status.message);
 }
 
@@ -278,6 +288,28 @@ static void a_child_says_hi_and_exits_with_three(void **state)
 	assert_non_null(strstr(s.lines.data, "stderr F oh\n"));
 	assert_true(s.status.started_at > 0 && s.status.ended_at >= s.status.started_at);
 	seen_fini(&s);
+}
+
+static void the_commit_of_the_steps_work_tree_is_told_before_the_start(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *git = NULL, *head = NULL;
+	char tree[] = "/tmp/nightjar-test-XXXXXX";
+	struct seen s;
+
+	assert_non_null(mkdtemp(tree));
+	git = xasprintf("%s/.git", tree);
+	head = xstrdup("0123456789abcdef0123456789abcdef01234567\n");
+	assert_int_equal(folder_make(git), 0);
+	assert_int_equal(file_replace(git, "HEAD", head, strlen(head)), 0);
+	seen_init(&s, 0, "true");
+	s.launch.cwd = tree;
+	run(f, &s);
+	s.launch.cwd = NULL;
+	assert_non_null(s.commit);
+	assert_memory_equal(s.commit, head, 40);
+	seen_fini(&s);
+	assert_int_equal(tree_remove(tree), 0);
 }
 
 static void the_folder_says_what_was_started_and_no_secret(void **state)
@@ -781,7 +813,7 @@ static int measure(unsigned n)
 			.shim = getenv("NIGHTJAR_SHIM"),
 			.machine = "machine",
 			.boot_id = f->boot_id,
-			.events = {NULL, on_started, on_line, on_gap, measure_ended},
+			.events = {.started = on_started, .line = on_line, .gap = on_gap, .ended = measure_ended},
 		};
 		char *error;
 
@@ -853,6 +885,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 		TEST(a_child_says_hi_and_exits_with_three),
+		TEST(the_commit_of_the_steps_work_tree_is_told_before_the_start),
 		TEST(the_folder_says_what_was_started_and_no_secret),
 		TEST(an_action_whose_folder_exists_is_found_and_never_started_again),
 		TEST(a_file_with_a_secret_is_there_for_the_child_and_gone_after_it),

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/memory.h"
+#include "daemon/proc/commit.h"
 #include "daemon/proc/folder.h"
 #include "daemon/proc/line.h"
 #include "daemon/proc/reader.h"
@@ -314,6 +315,101 @@ static void a_start_is_read_and_a_bad_pid_is_refused(void **state)
 	assert_int_equal(shim_started_parse(bad, strlen(bad), &started), -EBADMSG);
 }
 
+/* --- commits -------------------------------------------------------------------------------- */
+
+#define COMMIT_A "0123456789abcdef0123456789abcdef01234567"
+#define COMMIT_B "89abcdef0123456789abcdef0123456789abcdef"
+
+/* Makes a file with the folders above it. */
+static void put_file(const char *root, const char *name, const char *text)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", root, name);
+	_cleanup_free_ char *above = xstrdup(path);
+
+	*strrchr(above, '/') = '\0';
+	assert_true(folder_make(above) >= 0);
+	assert_int_equal(file_replace(root, name, text, strlen(text)), 0);
+}
+
+static void assert_commit(const char *root, const char *folder, const char *commit)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", root, folder);
+	_cleanup_free_ char *found = commit_of(path, NULL);
+
+	if (commit)
+		assert_string_equal(found, commit);
+	else
+		assert_null(found);
+}
+
+static void a_branch_is_a_file_or_a_packed_line(void **state)
+{
+	put_file(*state, "dbt/models/x.sql", "");
+	assert_commit(*state, "dbt/models", NULL);
+	put_file(*state, ".git/HEAD", "ref: refs/heads/main\n");
+	assert_commit(*state, "dbt/models", NULL); /* nothing is committed yet */
+	put_file(*state, ".git/packed-refs",
+		"# pack-refs with: peeled fully-peeled sorted\n" COMMIT_B
+		" refs/heads/main-2\n" COMMIT_A " refs/heads/main\n^" COMMIT_B "\n");
+	assert_commit(*state, "dbt/models", COMMIT_A);
+	put_file(*state, ".git/refs/heads/main", COMMIT_B "\n");
+	assert_commit(*state, "dbt/models", COMMIT_B);
+	assert_commit(*state, "", COMMIT_B);
+}
+
+static void a_detached_head_is_the_commit(void **state)
+{
+	put_file(*state, ".git/HEAD", COMMIT_A "\n");
+	assert_commit(*state, ".", COMMIT_A);
+}
+
+static void a_linked_work_tree_shares_the_refs(void **state)
+{
+	_cleanup_free_ char *pointer =
+		xasprintf("gitdir: %s/main/.git/worktrees/side\n", (char *)*state);
+
+	put_file(*state, "main/.git/HEAD", "ref: refs/heads/main\n");
+	put_file(*state, "main/.git/refs/heads/side", COMMIT_A "\n");
+	put_file(*state, "main/.git/worktrees/side/HEAD", "ref: refs/heads/side\n");
+	put_file(*state, "main/.git/worktrees/side/commondir", "../..\n");
+	put_file(*state, "side/.git", pointer);
+	put_file(*state, "side/dbt/dbt_project.yml", "");
+	assert_commit(*state, "side/dbt", COMMIT_A);
+	assert_commit(*state, "main", NULL);
+	put_file(*state, "main/sub/.git", "gitdir: ../.git/worktrees/side\n");
+	assert_commit(*state, "main/sub", COMMIT_A);
+}
+
+static void what_git_did_not_write_is_no_commit(void **state)
+{
+	static const char *const bad[] = {"", "ref: refs/../../secret\n", "ref: secret\n",
+		"ref: refs/heads/loop\n", COMMIT_A "0\n", "0123456789ABCDEF\n"};
+
+	put_file(*state, "secret", COMMIT_A "\n");
+	put_file(*state, ".git/refs/heads/loop", "ref: refs/heads/loop\n");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		put_file(*state, ".git/HEAD", bad[i]);
+		assert_commit(*state, ".", NULL);
+	}
+	assert_commit(*state, "no/such/folder", NULL);
+	assert_null(commit_of("relative", NULL));
+}
+
+static void the_state_folder_is_nobodys_work_tree(void **state)
+{
+	_cleanup_free_ char *folder = xasprintf("%s/state/actions", (char *)*state);
+	_cleanup_free_ char *outside = xasprintf("%s/state", (char *)*state);
+	_cleanup_free_ char *beside = xasprintf("%s/state2", (char *)*state);
+	_cleanup_free_ char *found = NULL;
+
+	put_file(*state, ".git/HEAD", COMMIT_A "\n");
+	put_file(*state, "state/actions/x", "");
+	put_file(*state, "state2/x", "");
+	assert_null(commit_of(folder, outside));
+	found = commit_of(beside, outside);
+	assert_string_equal(found, COMMIT_A);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +432,11 @@ int main(void)
 		cmocka_unit_test(a_status_is_read_with_all_its_fields),
 		cmocka_unit_test(a_status_that_says_no_end_is_refused),
 		cmocka_unit_test(a_start_is_read_and_a_bad_pid_is_refused),
+		cmocka_unit_test_setup_teardown(a_branch_is_a_file_or_a_packed_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_detached_head_is_the_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_linked_work_tree_shares_the_refs, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_git_did_not_write_is_no_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_state_folder_is_nobodys_work_tree, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
