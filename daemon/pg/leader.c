@@ -268,7 +268,7 @@ void pg_leader_lost(struct pg *pg)
 	list_remove(&pg->renew.link);
 	pg_load_abort(pg);
 	pg_report_forget(pg);
-	pg_write_drop(pg, PG_NOT_LEADER);
+	pg_write_drop(pg, STORE_LOST);
 	free(TAKE_PTR(pg->holder));
 	if (!pg->stopping)
 		pg->events.lost(pg->events.self, "another daemon");

@@ -171,7 +171,7 @@ static void on_kick(void *arg)
 	struct pg *pg = arg;
 
 	if (pg->state == PG_STANDBY)
-		pg_write_drop(pg, PG_NOT_LEADER);
+		pg_write_drop(pg, STORE_LOST);
 	pg_write(pg);
 	pg_read(pg);
 	pg_report_send(pg);
@@ -306,7 +306,7 @@ void pg_close(struct pg *pg)
 	pg->lease = 0;
 	pg_connection_close(&pg->write);
 	pg_connection_close(&pg->read);
-	pg_write_drop(pg, PG_NOT_LEADER);
+	pg_write_drop(pg, STORE_LOST);
 	pg_read_drop(pg);
 	open_count_close_handle(&pg->open, (uv_handle_t *)&pg->tick);
 	open_count_close_handle(&pg->open, (uv_handle_t *)&pg->slow);

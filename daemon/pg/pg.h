@@ -41,7 +41,7 @@ struct pg_events {
 	/* No connection, or one that is of no use; again whenever the reason changes. */
 	void (*away)(void *self, const char *why);
 	/* Another daemon leads; again when its name becomes known or changes. Units not yet durable
-	 * were handed back with PG_NOT_LEADER just before. */
+	 * were handed back with STORE_LOST just before. */
 	void (*lost)(void *self, const char *holder);
 	/* A row of the table report, in the leader only. It may come twice. */
 	void (*report)(void *self, const cJSON *row);
@@ -49,8 +49,6 @@ struct pg_events {
 	void (*alarm)(void *self, const char *message);
 };
 
-/* The error of a unit that was not written because another daemon leads, or this one ends. */
-#define PG_NOT_LEADER "this daemon no longer leads"
 #define PG_AWAY_ERROR "the store is away"
 
 /* NULL with *ret_error (the caller frees) when the connection string is wrong. */
@@ -62,7 +60,7 @@ struct store_port pg_port(struct pg *pg);
 void pg_start(struct pg *pg);
 /* Writes what waits (for at most 5 s, and only where there is a connection), gives the leader row
  * up, and closes everything. `stopped` is called once all handles are closed; pg_free() then. No
- * event comes after this call; units left over are handed back with PG_NOT_LEADER before
+ * event comes after this call; units left over are handed back with STORE_LOST before
  * `stopped`. */
 void pg_stop(struct pg *pg, void (*stopped)(void *arg), void *arg);
 /* NULL is fine; before pg_start() or after `stopped`. */

@@ -19,19 +19,6 @@ const char pg_schema_sql[] =
 	" LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary"
 	" WHERE c.relkind IN ('r', 'p') ORDER BY c.oid, a.attnum";
 
-static const char *const table_names[STORE_TABLES] = {
-	[TABLE_JOB] = "job",
-	[TABLE_DEFINITION] = "definition",
-	[TABLE_SLOT] = "slot",
-	[TABLE_RUN] = "run",
-	[TABLE_CELL] = "cell",
-	[TABLE_ATTEMPT] = "attempt",
-	[TABLE_ACTION] = "action",
-	[TABLE_NODE_RESULT] = "node_result",
-	[TABLE_SOURCE_FRESHNESS] = "source_freshness",
-	[TABLE_AUDIT] = "audit",
-};
-
 /* --- the schema ---------------------------------------------------------------------------- */
 
 static void forget_columns(struct pg_schema *s)
@@ -46,7 +33,7 @@ static void forget_columns(struct pg_schema *s)
 static struct pg_table *find_table(struct pg_schema *s, const char *name)
 {
 	for (size_t t = 0; t < STORE_TABLES; t++)
-		if (str_eq(table_names[t], name))
+		if (str_eq(store_table_name((enum store_table)t), name))
 			return &s->tables[t];
 	return NULL;
 }
@@ -207,7 +194,7 @@ static int find_column(const struct pg_table *t, const char *name, size_t len)
  * says. */
 static uint64_t row_columns(const struct pg_table *t, const struct store_row *row, char **ret_error)
 {
-	const char *table = table_names[row->table];
+	const char *table = store_table_name(row->table);
 	const char *p = skip_space(row->json);
 	uint64_t mask = 0;
 
@@ -374,7 +361,7 @@ static bool send_prepare(struct pg_batch *b, struct pg_schema *s, PGconn *db, si
 {
 	const struct pg_prepared *p = &s->prepared[prepared];
 	const struct pg_table *t = &s->tables[p->table];
-	const char *table = table_names[p->table];
+	const char *table = store_table_name(p->table);
 	_cleanup_free_ char *sql =
 		p->is_update ? update_sql(t, table, p->columns) : upsert_sql(t, table, p->columns);
 

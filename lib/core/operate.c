@@ -109,7 +109,12 @@ static void note_operation(struct core *core, struct core_op *op, const char *me
 void core_audit(struct core *core, const char *who, const char *method, const char *subject,
 	const char *reason, bool granted, const char *answer)
 {
-	record_audit(core, who, method, subject, reason, granted, answer);
+	core_notice(core, EVENT_OPERATED, NULL, "%s: %s %s %s%s%s", who, method,
+		subject ? subject : "", granted ? "granted" : "denied", answer ? ": " : "",
+		answer ? answer : "");
+	/* What anybody may cause must not pile up while the store is away. */
+	if (core->store == STORE_READY)
+		record_audit(core, who, method, subject, reason, granted, answer);
 }
 
 /* --- jobs by name ----------------------------------------------------------------------------------- */

@@ -557,7 +557,7 @@ static void the_fence_refuses_an_epoch_that_is_over(void **state)
 	      " host = 'host-b', renewed_at = clock_timestamp() + interval '1 hour'");
 	submit_job(s, "late", "");
 	wait_for(s, &s->done, 1);
-	assert_string_equal(s->error, PG_NOT_LEADER);
+	assert_string_equal(s->error, STORE_LOST);
 	wait_for(s, &s->lost, 2);
 	assert_string_equal(s->holder, "host-b");
 	assert_int_equal(s->port.lease(s->port.self), 0);
@@ -604,7 +604,7 @@ static void a_stopped_leader_is_taken_over_and_writes_nothing_more(void **state)
 	submit_job(a, "stale", "");
 	wait_for(a, &a->done, 1);
 	wait_for(a, &a->lost, 1);
-	assert_string_equal(a->error, PG_NOT_LEADER);
+	assert_string_equal(a->error, STORE_LOST);
 	db_expect("SELECT count(*) FROM nightjar.job", "0");
 	store_close(a);
 	store_close(b);
