@@ -22,6 +22,7 @@ struct core *core_new(const struct core_ports *ports)
 	core->ports = *ports;
 	core->store_why = xstrdup("not connected yet");
 	list_init(&core->runs);
+	list_init(&core->ended);
 	list_init(&core->dirty);
 	list_init(&core->waiting);
 	list_init(&core->commit_waits);
@@ -40,6 +41,8 @@ static void forget_runs(struct core *core)
 	operations_fail(core, CORE_E_NO_STORE, "the store went away before it was durable");
 	while (!list_empty(&core->runs))
 		run_free(list_entry(list_first(&core->runs), struct run, in_core));
+	while (!list_empty(&core->ended))
+		run_free(list_entry(list_first(&core->ended), struct run, in_core));
 	for (size_t i = 0; i < core->n_jobs; i++) {
 		run_free(core->jobs[i]->red);
 		core->jobs[i]->red = NULL;

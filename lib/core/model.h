@@ -98,6 +98,7 @@ struct run {
 	bool detached;       /* only for reading: in no list */
 	struct list in_core, in_job;
 	struct list dirty;   /* in core.dirty, or alone */
+	struct commit_wait end; /* of one in core.ended */
 };
 
 struct step {
@@ -235,6 +236,7 @@ struct core {
 	struct job **jobs; /* sorted by name */
 	size_t n_jobs, cap_jobs;
 	struct list runs;  /* active: run.in_core, oldest first */
+	struct list ended; /* run.in_core: kept for readers until the store can tell of their end */
 	struct list dirty; /* runs to look at */
 	struct heap wall, boot;
 	struct list waiting; /* place.link, first come first served */

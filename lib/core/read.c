@@ -250,6 +250,18 @@ static void reading_answer(struct reading *r, const char *error, cJSON *take_res
 	operations_answer(core);
 }
 
+/* Memory knows a run better than the store, which may be a commit behind. */
+static cJSON *view_newest(const struct core *core, const cJSON *row)
+{
+	cJSON *o = view_run_row(row);
+	const struct run *run = core->loaded ? run_by_name(core, json_string(o, "name")) : NULL;
+
+	if (!run)
+		return o;
+	cJSON_Delete(o);
+	return view_run(run, false);
+}
+
 static void runs_read(struct store_read *read, const char *error, cJSON *take_result)
 {
 	struct reading *r = container_of(read, struct reading, read);
@@ -264,7 +276,7 @@ static void runs_read(struct store_read *read, const char *error, cJSON *take_re
 	o = cJSON_CreateObject();
 	runs = json_set(o, "runs", cJSON_CreateArray());
 	cJSON_ArrayForEach(row, json_get(result, "runs"))
-		cJSON_AddItemToArray(runs, view_run_row(row));
+		cJSON_AddItemToArray(runs, view_newest(r->core, row));
 	reading_answer(r, NULL, o);
 }
 

@@ -53,6 +53,7 @@ void run_free(struct run *run)
 	list_remove(&run->in_core);
 	list_remove(&run->in_job);
 	list_remove(&run->dirty);
+	commit_forget(&run->end);
 	timer_clear(run->core, &run->deadline);
 	for (size_t i = 0; i < run->def->n_stages; i++)
 		timer_clear(run->core, &run->stages[i].deadline);
@@ -173,7 +174,16 @@ struct run *run_by_name(const struct core *core, const char *name)
 		if (str_eq(run->name, name))
 			return run;
 	}
-	return job->red && str_eq(job->red->name, name) ? job->red : NULL;
+	if (job->red && str_eq(job->red->name, name))
+		return job->red;
+	list_for_each(node, &core->ended)
+	{
+		struct run *run = list_entry(node, struct run, in_core);
+
+		if (str_eq(run->name, name))
+			return run;
+	}
+	return NULL;
 }
 
 /* --- overlap ------------------------------------------------------------------------------------ */
@@ -304,7 +314,22 @@ static void run_enter_running(struct run *run)
 	run_notice(run, EVENT_RUN_STARTED, "%s begins", run->name);
 }
 
-static void keep_or_free_ended(struct run *run)
+static void end_durable(struct core *core, struct commit_wait *w, const char *error)
+{
+	run_free(container_of(w, struct run, end));
+}
+
+/* Until the store can tell of its end, readers would find it running there. NULL: no-op. */
+static void run_retire(struct run *run)
+{
+	if (!run)
+		return;
+	run->detached = true;
+	list_append(&run->core->ended, &run->in_core);
+	commit_wait(run->core, &run->end, end_durable);
+}
+
+static void keep_or_retire(struct run *run)
 {
 	struct job *job = run->job;
 
@@ -315,13 +340,13 @@ static void keep_or_free_ended(struct run *run)
 		run_touch(list_entry(list_first(&job->runs), struct run, in_job));
 	if (run->outcome == OUTCOME_OK || run->outcome == OUTCOME_CANCELLED) {
 		if (run->outcome == OUTCOME_OK && job->red) {
-			run_free(job->red);
+			run_retire(job->red);
 			job->red = NULL;
 		}
-		run_free(run);
+		run_retire(run);
 		return;
 	}
-	run_free(job->red);
+	run_retire(job->red);
 	job->red = run;
 	run->detached = true;
 }
@@ -360,7 +385,7 @@ static void run_enter_ended(struct run *run)
 		outcome_name(run->outcome),
 		format_duration(run->ended_at - (run->started_at ? run->started_at : run->ended_at),
 			span));
-	keep_or_free_ended(run);
+	keep_or_retire(run);
 }
 
 void run_advance(struct run *run)

@@ -26,4 +26,4 @@ void run_advance(struct run *run);
 void run_stop(struct run *run, enum stop_reason reason, const char *why);
 
 struct run *run_by_id(const struct core *core, const char *id);
-struct run *run_by_name(const struct core *core, const char *name); /* active ones and red ones */
+struct run *run_by_name(const struct core *core, const char *name); /* all that memory has */

@@ -39,8 +39,8 @@ static cJSON *view_attempt(const struct attempt *a)
 		json_set_null(o, "signal");
 	json_set_time(o, "started_at", a->started_at);
 	json_set_time(o, "ended_at", a->ended_at);
-	json_set_int(o, "max_rss", (int64_t)a->max_rss);
-	json_set_int(o, "cpu_ms", (int64_t)a->cpu_ms);
+	json_set(o, "max_rss", a->max_rss ? cJSON_CreateNumber((double)a->max_rss) : NULL);
+	json_set(o, "cpu_ms", a->max_rss ? cJSON_CreateNumber((double)a->cpu_ms) : NULL);
 	json_set(o, "progress", attempt_progress(a));
 	return o;
 }

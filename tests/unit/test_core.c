@@ -396,6 +396,49 @@ static void a_crash_anywhere_in_a_matrix_ends_the_run_well(void **state)
 	}
 }
 
+/* --- readers ------------------------------------------------------------------------------------------ */
+
+struct question {
+	struct core_op op;
+	enum core_error error;
+	char *state;
+	bool answered;
+};
+
+static void answered(struct core_op *op, enum core_error error, const char *message, cJSON *take_result)
+{
+	struct question *q = container_of(op, struct question, op);
+
+	q->answered = true;
+	q->error = error;
+	q->state = xstrdup(json_string(take_result, "state"));
+	cJSON_Delete(take_result);
+}
+
+static void a_run_that_has_ended_is_shown_so_before_the_store_knows(void **state)
+{
+	struct sim *sim = night(NULL, NIGHT "'jobs': [{'name': 'nightly', "
+					    "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	struct question q = {.op.done = answered};
+
+	start(sim, "nightly", NULL, "nightly#1");
+	sim_run_until(sim, sim_now(sim) + USEC_SEC / 2);
+	sim_store_away(sim);
+	sim_run_until(sim, sim_now(sim) + USEC_MINUTE);
+	assert_string_equal(json_string(sim_run_row(sim, "nightly#1"), "state"), "running");
+	list_init(&q.op.link);
+	core_get_run(sim_core(sim), &q.op, "nightly");
+	core_run(sim_core(sim));
+	assert_true(q.answered);
+	assert_int_equal(q.error, CORE_OK);
+	assert_string_equal(q.state, "ended");
+	free(q.state);
+	sim_store_back(sim);
+	sim_run_until(sim, sim_now(sim) + USEC_MINUTE);
+	assert_string_equal(json_string(sim_run_row(sim, "nightly#1"), "state"), "ended");
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +463,7 @@ int main(void)
 		cmocka_unit_test(not_ready_burns_no_attempt),
 		cmocka_unit_test(a_crash_anywhere_in_an_attempt_loses_nothing_and_doubles_nothing),
 		cmocka_unit_test(a_crash_anywhere_in_a_matrix_ends_the_run_well),
+		cmocka_unit_test(a_run_that_has_ended_is_shown_so_before_the_store_knows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
