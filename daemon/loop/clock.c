@@ -107,6 +107,10 @@ static void port_wake(void *self, usec_t boot, usec_t now)
 {
 	struct clock *c = self;
 
+	if (boot == 0) {
+		c->wake(c->arg);
+		return;
+	}
 	alarm_set(&c->boot, boot, 0);
 	alarm_set(&c->wall, now, TFD_TIMER_CANCEL_ON_SET);
 }

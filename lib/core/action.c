@@ -81,7 +81,7 @@ void action_drop(struct action *action)
 	timer_clear(action->core, &action->wait);
 	commit_forget(&action->commit);
 	action->attempt = NULL;
-	if (!action->launched && !action->secrets_pending)
+	if ((!action->launched && !action->secrets_pending) || action->core->freeing)
 		action_free(action);
 }
 

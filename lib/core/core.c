@@ -54,6 +54,7 @@ void core_free(struct core *core)
 {
 	if (!core)
 		return;
+	core->freeing = true;
 	forget_runs(core);
 	operations_fail(core, CORE_E_REFUSED, "the daemon ends");
 	for (size_t i = 0; i < core->n_jobs; i++)

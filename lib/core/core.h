@@ -22,6 +22,7 @@
 struct core;
 
 struct core *core_new(const struct core_ports *ports);
+/* When the ports have been closed: nobody calls back any more. */
 void core_free(struct core *core);
 
 /* The first configuration, and each reload. Takes the spec. Never fails: what was wrong was said by

@@ -253,6 +253,7 @@ struct core {
 	struct list drains;       /* core_op.link: waiting for nothing to run */
 	bool draining, shutting_down;
 	bool running; /* inside core_run */
+	bool freeing; /* inside core_free: nobody calls back any more */
 	usec_t started_at; /* the wall clock at core_new() */
 };
 

@@ -30,7 +30,8 @@ struct clock_port {
 	usec_t (*now)(void *self);
 	usec_t (*boot)(void *self);
 	/* Calls core_run() at the boot instant or at the wall-clock instant, whichever comes first,
-	 * and whenever the wall clock is set. USEC_INFINITY: not. Replaces the former wish. */
+	 * and whenever the wall clock is set. USEC_INFINITY: not; a boot instant of 0: at once, and
+	 * the core then says again what it wishes. Replaces the former wish. */
 	void (*wake)(void *self, usec_t boot, usec_t now);
 };
 

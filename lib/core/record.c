@@ -100,9 +100,11 @@ static void forget_waits(struct list *waits)
 		list_remove(list_first(waits));
 }
 
+/* Who waited may have left something to be done: an answer, a step that cannot begin. */
 static void unit_done(struct store_unit *unit, const char *error)
 {
 	struct flight *f = container_of(unit, struct flight, unit);
+	struct core *core = f->core;
 
 	list_remove(&f->link);
 	if (str_eq(error, STORE_LOST))
@@ -112,10 +114,12 @@ static void unit_done(struct store_unit *unit, const char *error)
 
 		list_remove(&w->link);
 		w->pending = false;
-		w->committed(f->core, w, error);
+		w->committed(core, w, error);
 	}
 	store_unit_fini(unit);
 	free(f);
+	if (core)
+		core->ports.clock.wake(core->ports.clock.self, 0, USEC_INFINITY);
 }
 
 void commit_wait(struct core *core, struct commit_wait *w,
@@ -167,6 +171,7 @@ void records_drop(struct core *core)
 
 		list_remove(&f->link);
 		forget_waits(&f->waits);
+		f->core = NULL;
 	}
 	forget_waits(&core->commit_waits);
 	if (core->unit) {
