@@ -11,12 +11,13 @@
  *   stop.c      the end of the child and of its whole tree, in phases
  *   oom.c       whether the kernel killed it for memory
  *   status.c    `started` and status.json
+ *   scrub.c     masks what the child left in the attempt's folder
  *   when.c      clocks
  *   refuse.c    a reason not to start, as a sentence
  *
  * Happy path: the order is read, status.json reserved, the private folder made, `started` written,
  * the child made; its output flows to the log until it has ended and both pipes are at their end;
- * the private folder goes, status.json is renamed into place, and the exit releases the lock.
+ * the private folder goes, what was left behind is masked, status.json is renamed into place, and the exit releases the lock.
  * Failures: what stands in the way before the child exists ends as "not_started", with a sentence.
  * Without room or folder for status.json there is no report and exit status 1; nothing was run
  * then.
@@ -45,6 +46,7 @@
 #include "shim/private.h"
 #include "shim/protocol.h"
 #include "shim/refuse.h"
+#include "shim/scrub.h"
 #include "shim/status.h"
 #include "shim/stop.h"
 #include "shim/when.h"
@@ -309,6 +311,9 @@ static int report(struct shim *s)
 		refuse(&s->message, -r, "its private folder could not be removed: %s",
 			strerror(-r));
 	}
+	r = s->order.scrub && s->child.made ? scrub(s->order.scrub, log_masks(&s->log)) : 0;
+	if (r < 0 && !s->message)
+		refuse(&s->message, -r, "what it left could not be masked: %s", strerror(-r));
 	if (s->message)
 		say_masked(s);
 	s->status.message = s->message;

@@ -149,6 +149,8 @@ static bool take_field(struct order *order, const struct field *f)
 		return set_path(f, &order->cwd);
 	case SHIM_PRIVATE:
 		return set_path(f, &order->private);
+	case SHIM_SCRUB:
+		return set_path(f, &order->scrub);
 	case SHIM_FILE:
 		return add_file(order, f);
 	case SHIM_MASK:

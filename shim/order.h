@@ -26,7 +26,7 @@ struct order {
 	size_t n_files, cap_files;
 	struct order_bytes *masks;
 	size_t n_masks, cap_masks;
-	char *cwd, *private; /* NULL: not said */
+	char *cwd, *private, *scrub; /* NULL: not said */
 	uint64_t log_cap;
 	int64_t timeout, kill_after, start_before; /* µs */
 	int stop_signal;

@@ -62,6 +62,8 @@ enum shim_tag {
 	SHIM_PRIVATE = 12,      /* absolute path of a folder (memory-backed where there is some) that the shim
 				 * makes 0700 for files and TMPDIR and removes at the end */
 	SHIM_MAKE_DIRECTORY = 13, /* list of absolute paths to make, 0700, parents exist */
+	SHIM_SCRUB = 14, /* absolute path of a folder: what the child left there is masked at the
+			  * end, folders that hold an action.json apart */
 };
 
 #define SHIM_LINE_MAX   16384       /* bytes of text in one log line */

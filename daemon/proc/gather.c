@@ -9,6 +9,7 @@
 #include "daemon/proc/cgroup.h"
 #include "daemon/proc/folder.h"
 #include "daemon/proc/status.h"
+#include "shim/scrub.h"
 
 /* Masked as a whole, by length: an artifact may hold anything. */
 static void mask_artifact(const struct mask_set *set, struct artifact *artifact)
@@ -56,6 +57,8 @@ void gather_run(struct work *w)
 	}
 	if (a->cgroup)
 		cgroup_remove(a->cgroup, !a->status_text);
+	if (!a->status_text)
+		scrub(a->attempt, a->launch->mask);
 	gather_artifacts(a);
 	follow_read(a, true);
 }

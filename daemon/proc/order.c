@@ -111,6 +111,7 @@ static void put_order(
 	put_masks(w, l->mask);
 	put_limits(w, l);
 	put_string(w, SHIM_PRIVATE, private_folder);
+	put_string(w, SHIM_SCRUB, attempt);
 	for (char *const *d = l->directories; d && *d; d++)
 		put_path(w, SHIM_MAKE_DIRECTORY, attempt, *d);
 	put_head(w, SHIM_END, 0);
