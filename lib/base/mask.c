@@ -46,7 +46,7 @@ struct mask_set {
 	unsigned hash_bits;
 };
 
-/* --- the set ---------------------------------------------------------------------------------------- */
+/* --- the set ------------------------------------------------------------------------------- */
 
 struct mask_set *mask_set_new(void)
 {
@@ -94,10 +94,21 @@ const void *mask_set_pattern(const struct mask_set *set, size_t i, size_t *ret_l
 	return set->patterns[i].bytes;
 }
 
-/* --- the forms of a secret ---------------------------------------------------------------------------- */
+/* --- the forms of a secret ----------------------------------------------------------------- */
+
+/* Tools that make base64 break its lines: base64(1) and MIME at 76, openssl and PEM at 64. */
+static void add_wrapped(struct mask_set *set, const struct buf *text)
+{
+	static const size_t widths[] = {76, 64};
+
+	for (size_t i = 0; i < ARRAY_SIZE(widths); i++)
+		for (size_t at = 0; text->len > widths[i] && at < text->len; at += widths[i])
+			mask_set_add_pattern(set, text->data + at, MIN(widths[i], text->len - at));
+}
 
 /* Base64 without its ends: at each alignment only the characters that the secret alone decides. */
-static void add_base64(struct mask_set *set, const unsigned char *s, size_t len, const char *alphabet)
+static void add_base64(
+	struct mask_set *set, const unsigned char *s, size_t len, const char *alphabet)
 {
 	for (size_t shift = 0; shift < 3; shift++) {
 		size_t skip = (8 * shift + 5) / 6; /* characters that a byte before it shares */
@@ -116,24 +127,30 @@ static void add_base64(struct mask_set *set, const unsigned char *s, size_t len,
 		}
 		if (out.len)
 			mask_set_add_pattern(set, out.data, out.len);
+		if (shift == 0)
+			add_wrapped(set, &out);
 		if (out.data)
 			explicit_bzero(out.data, out.len);
 	}
 }
 
-static bool is_unreserved(unsigned char c, bool slash_too)
+/* What encoders leave as it is beside letters and digits: RFC 3986, with the slash of a path, and
+ * JavaScript's. */
+static const char *const unreserved[] = {"-._~", "-._~/", "-._~!*'()"};
+
+static bool is_unreserved(unsigned char c, const char *also)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		(c && strchr("-._~", c)) || (slash_too && c == '/');
+	       (c && strchr(also, c));
 }
 
-static void add_percent(struct mask_set *set, const unsigned char *s, size_t len, const char *digits,
-	bool plus, bool keep_slash)
+static void add_percent(struct mask_set *set, const unsigned char *s, size_t len,
+	const char *digits, bool plus, const char *keep)
 {
 	_cleanup_buf_ struct buf out = BUF_NULL;
 
 	for (size_t i = 0; i < len; i++) {
-		if (is_unreserved(s[i], keep_slash)) {
+		if (is_unreserved(s[i], keep)) {
 			buf_putc(&out, (char)s[i]);
 		} else if (plus && s[i] == ' ') {
 			buf_putc(&out, '+');
@@ -148,10 +165,11 @@ static void add_percent(struct mask_set *set, const unsigned char *s, size_t len
 }
 
 struct json_style {
-	bool slash;         /* \/ */
+	bool slash;	    /* \/ */
 	bool long_controls; /* \u000a for \n */
-	bool html;          /* <, >, & and ' as \u003c ... */
-	bool ascii;         /* everything beyond ASCII as \uXXXX */
+	bool html;	    /* <, > and & as \u003c ... */
+	bool quote;	    /* ' likewise */
+	bool ascii;	    /* everything beyond ASCII as \uXXXX */
 	const char *digits;
 };
 
@@ -163,7 +181,8 @@ static void put_unit(struct buf *out, unsigned unit, const char *digits)
 }
 
 /* One code point of valid UTF-8 as one or two \uXXXX; returns its length, 0 if it is not valid. */
-static size_t put_code_point(struct buf *out, const unsigned char *s, size_t len, const char *digits)
+static size_t put_code_point(
+	struct buf *out, const unsigned char *s, size_t len, const char *digits)
 {
 	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
 	unsigned c = s[0] & (0xffu >> (n + 1));
@@ -181,7 +200,8 @@ static size_t put_code_point(struct buf *out, const unsigned char *s, size_t len
 	return n;
 }
 
-static size_t put_json(struct buf *out, const unsigned char *s, size_t len, const struct json_style *style)
+static size_t put_json(
+	struct buf *out, const unsigned char *s, size_t len, const struct json_style *style)
 {
 	static const char shorts[] = "\b\t\n\f\r", letters[] = "btnfr";
 	const char *at = *s ? strchr(shorts, *s) : NULL;
@@ -193,10 +213,11 @@ static size_t put_json(struct buf *out, const unsigned char *s, size_t len, cons
 	} else if (at && !style->long_controls) {
 		buf_putc(out, '\\');
 		buf_putc(out, letters[at - shorts]);
-	} else if (*s < 0x20 || (style->html && *s < 0x80 && strchr("<>&'", *s))) {
+	} else if (*s < 0x20 || (style->quote && *s == '\'') ||
+		   (style->html && *s < 0x80 && strchr("<>&", *s))) {
 		put_unit(out, *s, style->digits);
 	} else if (*s >= 0x80 && style->ascii &&
-		(n = put_code_point(out, s, len, style->digits)) > 0) {
+		   (n = put_code_point(out, s, len, style->digits)) > 0) {
 		return n;
 	} else {
 		buf_putc(out, (char)*s);
@@ -204,8 +225,8 @@ static size_t put_json(struct buf *out, const unsigned char *s, size_t len, cons
 	return 1;
 }
 
-static void add_json(struct mask_set *set, const unsigned char *s, size_t len,
-	const struct json_style *style)
+static void add_json(
+	struct mask_set *set, const unsigned char *s, size_t len, const struct json_style *style)
 {
 	_cleanup_buf_ struct buf out = BUF_NULL;
 
@@ -217,7 +238,7 @@ static void add_json(struct mask_set *set, const unsigned char *s, size_t len,
 
 static void add_all_json(struct mask_set *set, const unsigned char *s, size_t len)
 {
-	for (unsigned bits = 0; bits < 32; bits++)
+	for (unsigned bits = 0; bits < 64; bits++)
 		add_json(set, s, len,
 			&(struct json_style){
 				.slash = bits & 1,
@@ -225,32 +246,49 @@ static void add_all_json(struct mask_set *set, const unsigned char *s, size_t le
 				.html = bits & 4,
 				.ascii = bits & 8,
 				.digits = bits & 16 ? "0123456789ABCDEF" : "0123456789abcdef",
+				.quote = bits & 32,
 			});
 }
 
 /* One value in every form: as it is, and encoded. */
 static void add_value(struct mask_set *set, const unsigned char *s, size_t len)
 {
-	static const char std[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	static const char url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	static const char std[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char url[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 	if (len < MASK_MIN_LENGTH)
 		return;
 	mask_set_add_pattern(set, s, len);
 	add_base64(set, s, len, std);
 	add_base64(set, s, len, url);
-	for (unsigned bits = 0; bits < 8; bits++)
+	for (unsigned bits = 0; bits < 4 * ARRAY_SIZE(unreserved); bits++)
 		add_percent(set, s, len, bits & 1 ? "0123456789abcdef" : "0123456789ABCDEF",
-			bits & 2, bits & 4);
+			bits & 2, unreserved[bits / 4]);
 	add_all_json(set, s, len);
+}
+
+/* The whole, and each line of it. */
+static void add_text(struct mask_set *set, const unsigned char *s, size_t len)
+{
+	size_t begin = 0;
+
+	add_value(set, s, len);
+	for (size_t i = 0; i <= len && memchr(s, '\n', len); i++) {
+		if (i < len && s[i] != '\n')
+			continue;
+		add_value(set, s + begin, i - begin - (i > begin && s[i - 1] == '\r'));
+		begin = i + 1;
+	}
 }
 
 static int hex_digit(unsigned char c)
 {
-	return c >= '0' && c <= '9' ? c - '0'
-		: c >= 'a' && c <= 'f' ? c - 'a' + 10
-		: c >= 'A' && c <= 'F' ? c - 'A' + 10
-				       : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 /* \uXXXX as UTF-8; units of a pair come one by one and are left as they are. */
@@ -315,7 +353,7 @@ static void add_json_leaves(struct mask_set *set, const unsigned char *s, size_t
 		while (i < len && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r'))
 			i++;
 		if (leaf.len && (i >= len || s[i] != ':'))
-			add_value(set, (const unsigned char *)leaf.data, leaf.len);
+			add_text(set, (const unsigned char *)leaf.data, leaf.len);
 		if (leaf.data)
 			explicit_bzero(leaf.data, leaf.len);
 	}
@@ -324,20 +362,13 @@ static void add_json_leaves(struct mask_set *set, const unsigned char *s, size_t
 void mask_set_add_secret(struct mask_set *set, const char *secret, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)secret;
-	size_t begin = 0;
 
-	add_value(set, s, len);
-	for (size_t i = 0; i <= len && memchr(s, '\n', len); i++) {
-		if (i < len && s[i] != '\n')
-			continue;
-		add_value(set, s + begin, i - begin - (i > begin && s[i - 1] == '\r'));
-		begin = i + 1;
-	}
+	add_text(set, s, len);
 	if (len && (*s == '{' || *s == '['))
 		add_json_leaves(set, s, len);
 }
 
-/* --- the automaton --------------------------------------------------------------------------------------- */
+/* --- the automaton ------------------------------------------------------------------------- */
 
 static uint32_t child(const struct mask_set *set, uint32_t node, unsigned char byte)
 {
@@ -482,7 +513,7 @@ void mask_set_build(struct mask_set *set)
 	make_shifts(set);
 }
 
-/* --- streams ------------------------------------------------------------------------------------------------ */
+/* --- streams ------------------------------------------------------------------------------- */
 
 void mask_stream_fini(struct mask_stream *s)
 {
@@ -507,8 +538,8 @@ static void release(struct mask_stream *s, size_t n, struct buf *out)
 	buf_consume(&s->marks, n);
 }
 
-static void feed_byte(const struct mask_set *set, struct mask_stream *s, unsigned char byte,
-	struct buf *out)
+static void feed_byte(
+	const struct mask_set *set, struct mask_stream *s, unsigned char byte, struct buf *out)
 {
 	const struct node *node;
 

@@ -18,8 +18,9 @@ void mask_set_free(struct mask_set *set);
 /* A raw pattern; one below MASK_MIN_LENGTH or a duplicate is ignored. Not after mask_set_build. */
 void mask_set_add_pattern(struct mask_set *set, const void *pattern, size_t len);
 /* All forms of a secret: as it is, each line of a multi-line one, base64 at its three alignments
- * (standard and URL alphabet), percent-encoded (upper and lower hex; space also as +) and
- * JSON-escaped (also with \/ and \u00XX forms); a secret that is JSON also each string leaf. */
+ * (standard and URL alphabet; at the first also in lines of 64 and 76), percent-encoded (upper and
+ * lower hex; space also as +) and JSON-escaped (also with \/ and \u00XX forms); a secret that is
+ * JSON also each string leaf. */
 void mask_set_add_secret(struct mask_set *set, const char *secret, size_t len);
 /* The patterns, for handing them to the shim. */
 size_t mask_set_count(const struct mask_set *set);

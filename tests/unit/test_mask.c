@@ -80,6 +80,29 @@ static void base64_is_masked_at_each_of_its_three_alignments(void **state)
 	mask_set_free(set);
 }
 
+/* printf %s "$SECRET" | base64 */
+static void base64_in_lines_is_masked_line_by_line(void **state)
+{
+	struct mask_set *set = set_of("a password phrase that is so long that base64(1) must break "
+				      "its line somewhere",
+		NULL);
+
+	check_masked(set,
+		"YSBwYXNzd29yZCBwaHJhc2UgdGhhdCBpcyBzbyBsb25nIHRoYXQgYmFzZTY0KDEpIG11c3QgYnJl\n"
+		"YWsgaXRzIGxpbmUgc29tZXdoZXJl\n",
+		"***\n***\n");
+	mask_set_free(set);
+}
+
+static void what_javascript_and_go_leave_as_it_is_does_not_hide_a_secret(void **state)
+{
+	struct mask_set *set = set_of("it's (that) & <more>", NULL);
+
+	check_masked(set, "it's%20(that)%20%26%20%3Cmore%3E", "***");
+	check_masked(set, "it's (that) \\u0026 \\u003cmore\\u003e", "***");
+	mask_set_free(set);
+}
+
 static void each_line_of_a_secret_is_masked_alone(void **state)
 {
 	struct mask_set *set = set_of("first-line-of-it\r\nsecond-line-of-it\n", NULL);
@@ -96,6 +119,7 @@ static void values_inside_a_json_secret_are_masked_and_keys_are_not(void **state
 
 	check_masked(set, "private_key leaf-value-1.", "private_key ***.");
 	check_masked(set, "-----BEGIN\\nabcdefgh\\n", "***");
+	check_masked(set, "> abcdefgh", "> ***");
 	mask_set_free(set);
 }
 
@@ -211,6 +235,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_of_a_secret_is_masked),
 		cmocka_unit_test(base64_is_masked_at_each_of_its_three_alignments),
+		cmocka_unit_test(base64_in_lines_is_masked_line_by_line),
+		cmocka_unit_test(what_javascript_and_go_leave_as_it_is_does_not_hide_a_secret),
 		cmocka_unit_test(each_line_of_a_secret_is_masked_alone),
 		cmocka_unit_test(values_inside_a_json_secret_are_masked_and_keys_are_not),
 		cmocka_unit_test(overlapping_and_touching_matches_become_one),
