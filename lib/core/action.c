@@ -381,7 +381,11 @@ static void action_try_effect(struct action *action)
 					      : fill_launch(action, &error);
 	scope_close(action);
 	if (r < 0 && !action->finding) {
-		attempt_action_failed(action->attempt, error ? error : strerror(-r));
+		const struct mask_set *mask =
+			action->type == KIND_HTTP ? action->call.mask : action->launch.mask;
+		_cleanup_free_ char *masked = mask_string(mask, error ? error : strerror(-r));
+
+		attempt_action_failed(action->attempt, masked);
 		return;
 	}
 	if (r < 0) {
