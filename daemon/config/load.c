@@ -79,8 +79,9 @@ static void all_names(struct names *names, const struct spec *spec)
 	names->n = kept;
 }
 
-static bool is_a_name(const struct names *names, int dir, const char *file)
+static bool is_a_name(const struct names *names, int dir, const char *secret)
 {
+	_cleanup_free_ char *file = config_secret_file(dir, secret);
 	char *value;
 	size_t len;
 	bool found;

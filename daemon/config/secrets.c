@@ -60,9 +60,10 @@ static char *cannot_read(const char *name, const char *file, int r)
 	return xasprintf("secret %s: the file %s cannot be read: %s", name, file, why);
 }
 
-/* The value of one secret, or NULL with *ret_error. */
-static char *read_secret(int dir, const char *file, const char *name, char **ret_error)
+/* The value of one secret, listed as `full`, or NULL with *ret_error. */
+static char *read_secret(int dir, const char *full, const char *name, char **ret_error)
 {
+	_cleanup_free_ char *file = config_secret_file(dir, full);
 	const char *wrong;
 	char *value;
 	size_t len;
@@ -124,7 +125,7 @@ static void fetch_run(struct work *w)
 		return;
 	}
 	dir = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = dir < 0 ? -errno : config_list_files(dir, &files, &n);
+	r = dir < 0 ? -errno : config_list_secrets(dir, &files, &n);
 	if (r < 0) {
 		f->error = xasprintf("the directory of secrets, %s, cannot be read: %s",
 			f->directory, strerror(-r));

@@ -12,6 +12,7 @@
 #define ZONES	    "/usr/share/zoneinfo"
 #define ZONE_MAX    ((size_t)1 << 20)
 #define SECRETS_MAX 10000
+#define CREDENTIALS "credentials_"
 
 /* --- zones --------------------------------------------------------------------------------- */
 
@@ -59,11 +60,13 @@ static int list_all(DIR *d, char ***ret, size_t *ret_n)
 	while ((errno = 0, entry = readdir(d))) {
 		if (entry->d_name[0] == '.' || entry->d_type == DT_DIR)
 			continue;
-		if (n == SECRETS_MAX) {
+		if (n >= SECRETS_MAX) {
 			strv_free(names);
 			return -E2BIG;
 		}
 		names = strv_add(names, &n, xstrdup(entry->d_name));
+		if (str_starts(entry->d_name, CREDENTIALS))
+			names = strv_add(names, &n, xstrdup(entry->d_name + strlen(CREDENTIALS)));
 	}
 	if (errno) {
 		int r = -errno;
@@ -77,7 +80,7 @@ static int list_all(DIR *d, char ***ret, size_t *ret_n)
 	return 0;
 }
 
-int config_list_files(int dir, char ***ret, size_t *ret_n)
+int config_list_secrets(int dir, char ***ret, size_t *ret_n)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
 	DIR *d;
@@ -93,6 +96,13 @@ int config_list_files(int dir, char ***ret, size_t *ret_n)
 	r = list_all(d, ret, ret_n);
 	closedir(d);
 	return r;
+}
+
+char *config_secret_file(int dir, const char *name)
+{
+	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return xstrdup(name);
+	return xasprintf(CREDENTIALS "%s", name);
 }
 
 /* The newline at the end is no part of a secret. */
@@ -118,13 +128,14 @@ static void look_at_secrets(struct config_world *w, int dir, char **names, size_
 	w->secrets = xcalloc(n + 1, sizeof(*w->secrets));
 	w->spec.secrets = w->secrets;
 	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *file = config_secret_file(dir, names[i]);
 		struct stat st;
 
-		if (fstatat(dir, names[i], &st, 0) < 0 || !S_ISREG(st.st_mode))
+		if (fstatat(dir, file, &st, 0) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		w->secrets[w->spec.n_secrets++] = (struct secret_info){
 			.name = xstrdup(names[i]),
-			.size = size_of_secret(dir, names[i], &st),
+			.size = size_of_secret(dir, file, &st),
 			.world_readable = (st.st_mode & S_IROTH) != 0,
 		};
 	}
@@ -139,7 +150,7 @@ static int scan_directory(struct config_world *w)
 	dir = open(w->secrets_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
-	r = config_list_files(dir, &names, &n);
+	r = config_list_secrets(dir, &names, &n);
 	if (r >= 0) {
 		look_at_secrets(w, dir, names, n);
 		strv_free(names);

@@ -38,8 +38,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = {
-		"A", "B", "staging.A", "production.A", "T.X", ".hidden"};
+	static const char *const names[] = {"A", "B", "staging.A", "production.A", "T.X", ".hidden",
+		"credentials_A", "credentials_staging.A"};
 	struct fixture *f = *state;
 	char path[128];
 
@@ -137,6 +137,22 @@ static void the_environments_own_secret_wins_and_has_no_fallback(void **state)
 	assert_string_equal(f->values[0], "own");
 	fetch(f, "production", "A", NULL);
 	assert_error(f, "secret A: there is no file for it in ", ", for environment production");
+}
+
+static void a_folder_that_systemd_handed_over_is_known_by_its_own_names(void **state)
+{
+	struct fixture *f = *state;
+
+	PUT(f, "credentials_A", "bare");
+	PUT(f, "credentials_staging.A", "own");
+	fetch(f, "staging", "A", "credentials_A");
+	assert_string_equal(f->values[0], "own");
+	assert_string_equal(f->values[1], "bare");
+	fetch(f, "production", "A", NULL);
+	assert_error(f, "secret A: there is no file for it in ", ", for environment production");
+	PUT(f, "A", "one by one");
+	fetch(f, NULL, "A", NULL);
+	assert_string_equal(f->values[0], "one by one");
 }
 
 static void a_rotated_secret_is_read_anew(void **state)
@@ -292,6 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(values_come_in_step_with_names_without_their_last_newline),
 		TEST(the_environments_own_secret_wins_and_has_no_fallback),
+		TEST(a_folder_that_systemd_handed_over_is_known_by_its_own_names),
 		TEST(a_rotated_secret_is_read_anew),
 		TEST(what_is_no_secret_is_said_by_name_and_never_by_value),
 		TEST(a_fifo_holds_nobody_up),
