@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <syslog.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION /* it would be the same for all */
 #include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ struct journal {
 	bool busy, closing;
 };
 
-/* --- entries -------------------------------------------------------------------------------------- */
+/* --- entries
+ * -------------------------------------------------------------------------------------- */
 
 static void entry_free(struct entry *e)
 {
@@ -60,7 +62,8 @@ static struct entry *entry_new(int priority, const char *message)
 	return e;
 }
 
-/* --- the thread ------------------------------------------------------------------------------------ */
+/* --- the thread
+ * ------------------------------------------------------------------------------------ */
 
 static void send_to_journal(const struct entry *e)
 {
@@ -73,8 +76,8 @@ static void send_to_journal(const struct entry *e)
 
 static void send_to_stderr(const struct entry *e)
 {
-	static const char *const names[] = {"emerg", "alert", "crit", "error", "warning", "notice",
-		"info", "debug"};
+	static const char *const names[] = {
+		"emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"};
 
 	fprintf(stderr, "nightjard: %s: %s\n", names[e->priority & 7],
 		e->fields[0] + strlen("MESSAGE="));
@@ -131,7 +134,8 @@ static void *write_entries(void *arg)
 	return NULL;
 }
 
-/* --- from the loop ----------------------------------------------------------------------------------- */
+/* --- from the loop
+ * ----------------------------------------------------------------------------------- */
 
 bool journal_is_there(void)
 {
@@ -142,7 +146,7 @@ bool journal_is_there(void)
 	if (getenv("NOTIFY_SOCKET") && access("/run/systemd/journal/socket", W_OK) == 0)
 		return true;
 	return stream && sscanf(stream, "%lu:%lu", &dev, &ino) == 2 &&
-		fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
 struct journal *journal_new(bool to_journal)
