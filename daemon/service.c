@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "daemon/service.h"
 
-#define ASK_WAIT_MS 2000
+#define ASK_WAIT_MS 5000
 
 /* --- notifications --------------------------------------------------------------------------------- */
 
