@@ -1,7 +1,12 @@
 /* Masking: an Aho-Corasick automaton over the patterns, and the forms that a secret takes.
  *
  * Matches that overlap or touch become one "***". Bytes are held back while they are a prefix of
- * some pattern: the depth of the automaton's node says how many. */
+ * some pattern: the depth of the automaton's node says how many.
+ *
+ * No pattern is shorter than MASK_MIN_LENGTH, so most bytes are never looked at: where nothing is
+ * held, the last three bytes of the next eight say how far away the next match can begin (Wu and
+ * Manber's shifts). The automaton takes over where eight bytes may well begin a pattern, and gives
+ * back when what it holds is short. */
 #include <stdint.h>
 #include <string.h>
 #include "base/mask.h"
@@ -35,7 +40,10 @@ struct mask_set {
 	size_t n_nodes, cap_nodes;
 	struct edge *edges; /* edges[0] is nobody's */
 	size_t n_edges, cap_edges;
-	uint32_t root[256]; /* the root's children, for speed: most bytes match nothing */
+	uint32_t root[256]; /* the root's children, for speed */
+	unsigned char *shifts; /* by the hash of three bytes */
+	unsigned char *begins; /* 1: eight bytes with this hash begin some pattern */
+	unsigned hash_bits;
 };
 
 /* --- the set ------------------------------------------------------------------------------- */
@@ -58,6 +66,8 @@ void mask_set_free(struct mask_set *set)
 		explicit_bzero(set->edges, set->n_edges * sizeof(*set->edges));
 	free(set->edges);
 	free(set->nodes);
+	free(set->shifts);
+	free(set->begins);
 	free(set);
 }
 
@@ -431,6 +441,66 @@ static void link_fails(struct mask_set *set)
 	free(queue);
 }
 
+/* --- skipping ----------------------------------------------------------------------------------------------- */
+
+#define GRAM	  3u
+#define SHIFT_MAX (MASK_MIN_LENGTH - GRAM + 1)
+#define TABLE_MAX 15u /* bits: 32 KiB, what the first cache holds */
+
+static size_t hash_gram(const struct mask_set *set, const unsigned char *p)
+{
+	uint32_t w = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+
+	return w * UINT32_C(0x9e3779b1) >> (32 - set->hash_bits);
+}
+
+static size_t hash_begin(const struct mask_set *set, const unsigned char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return w * UINT64_C(0x9e3779b97f4a7c15) >> (64 - set->hash_bits);
+}
+
+/* Large enough that a text's bytes meet a pattern's by chance once in some twenty times. */
+static void make_shifts(struct mask_set *set)
+{
+	size_t size;
+
+	set->hash_bits = 8;
+	while (set->hash_bits < TABLE_MAX &&
+		(size_t)1 << set->hash_bits < set->n_patterns * SHIFT_MAX * 32)
+		set->hash_bits++;
+	size = (size_t)1 << set->hash_bits;
+	set->shifts = xmalloc(size);
+	set->begins = xcalloc(size, 1);
+	memset(set->shifts, SHIFT_MAX, size);
+	for (size_t i = 0; i < set->n_patterns; i++) {
+		const unsigned char *bytes = set->patterns[i].bytes;
+
+		for (unsigned at = 0; at < SHIFT_MAX; at++) {
+			unsigned char *shift = &set->shifts[hash_gram(set, bytes + at)];
+
+			*shift = MIN(*shift, (unsigned char)(SHIFT_MAX - 1 - at));
+		}
+		set->begins[hash_begin(set, bytes)] = 1;
+	}
+}
+
+/* The first place from p on where a pattern may begin, or the last MASK_MIN_LENGTH - 1 bytes. */
+static const unsigned char *skip(const struct mask_set *set, const unsigned char *p,
+	const unsigned char *end)
+{
+	while (end - p >= MASK_MIN_LENGTH) {
+		unsigned shift = set->shifts[hash_gram(set, p + SHIFT_MAX - 1)];
+
+		if (shift == 0 && set->begins[hash_begin(set, p)])
+			return p;
+		p += shift ? shift : 1;
+	}
+	return p;
+}
+
 void mask_set_build(struct mask_set *set)
 {
 	XGROW(set->nodes, set->n_nodes, set->cap_nodes);
@@ -440,6 +510,7 @@ void mask_set_build(struct mask_set *set)
 	for (size_t i = 0; i < set->n_patterns; i++)
 		insert(set, &set->patterns[i]);
 	link_fails(set);
+	make_shifts(set);
 }
 
 /* --- streams ------------------------------------------------------------------------------- */
@@ -482,6 +553,33 @@ static void feed_byte(
 		release(s, s->held.len - node->depth, out);
 }
 
+/* Whether what is held is better looked for anew by skipping: short, no part of a match, and all
+ * behind `from`, where the automaton began (else it would begin there for ever). */
+static bool may_skip(const struct mask_stream *s, const unsigned char *from, const unsigned char *p)
+{
+	return s->held.len < MASK_MIN_LENGTH && (size_t)(p - from) > s->held.len &&
+		(s->held.len == 0 || !memchr(s->marks.data, 1, s->held.len));
+}
+
+/* Feeds the automaton until there is nothing left or skipping may go on; returns where. */
+static const unsigned char *feed_until_plain(const struct mask_set *set, struct mask_stream *s,
+	const unsigned char *p, const unsigned char *end, struct buf *out)
+{
+	const unsigned char *from = p;
+
+	while (p < end) {
+		feed_byte(set, s, *p++, out);
+		if (end - p >= MASK_MIN_LENGTH && may_skip(s, from, p)) {
+			p -= s->held.len;
+			buf_clear(&s->held);
+			buf_clear(&s->marks);
+			s->state = 0;
+			break;
+		}
+	}
+	return p;
+}
+
 void mask_stream_feed(const struct mask_set *set, struct mask_stream *s, const void *data, size_t len,
 	struct buf *out)
 {
@@ -494,18 +592,14 @@ void mask_stream_feed(const struct mask_set *set, struct mask_stream *s, const v
 	while (p < end) {
 		const unsigned char *plain = p;
 
-		/* most bytes begin no pattern */
-		if (s->state == 0 && s->held.len == 0) {
-			while (p < end && !set->root[*p])
-				p++;
+		if (s->held.len == 0) {
+			p = skip(set, p, end);
 			if (p > plain) {
 				buf_append(out, plain, (size_t)(p - plain));
 				s->in_match = false;
 			}
-			if (p == end)
-				return;
 		}
-		feed_byte(set, s, *p++, out);
+		p = feed_until_plain(set, s, p, end, out);
 	}
 }
 

@@ -167,6 +167,69 @@ static void a_short_secret_is_no_pattern_and_an_empty_set_masks_nothing(void **s
 	mask_set_free(set);
 }
 
+/* What a search at every place would give. */
+static char *masked_plainly(const struct mask_set *set, const char *in, size_t len)
+{
+	_cleanup_free_ char *marks = xcalloc(len + 1, 1);
+	struct buf out = BUF_NULL;
+
+	for (size_t i = 0; i < mask_set_count(set); i++) {
+		size_t n;
+		const void *pattern = mask_set_pattern(set, i, &n);
+
+		for (size_t at = 0; at + n <= len; at++)
+			if (memcmp(in + at, pattern, n) == 0)
+				memset(marks + at, 1, n);
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (!marks[i])
+			buf_putc(&out, in[i]);
+		else if (i == 0 || !marks[i - 1])
+			buf_puts(&out, "***");
+	}
+	return buf_steal(&out);
+}
+
+static void random_letters(unsigned *seed, char *to, size_t len, unsigned letters)
+{
+	for (size_t i = 0; i < len; i++) {
+		*seed = *seed * 1103515245 + 12345;
+		to[i] = (char)('a' + (*seed >> 16) % letters);
+	}
+}
+
+/* Few letters, so that prefixes, overlaps and false beginnings are everywhere; in random pieces. */
+static void random_texts_are_masked_as_by_a_search_at_every_place(void **state)
+{
+	for (unsigned round = 0; round < 2000; round++) {
+		unsigned seed = round, letters = 1 + round % 3;
+		struct mask_set *set = mask_set_new();
+		struct mask_stream s = MASK_STREAM_NULL;
+		struct buf out = BUF_NULL;
+		char in[256];
+
+		for (unsigned i = 0; i < 1 + round % 12; i++) {
+			char pattern[24];
+
+			random_letters(&seed, pattern, sizeof(pattern), letters);
+			mask_set_add_pattern(set, pattern, MASK_MIN_LENGTH + seed / 65536 % 16);
+		}
+		mask_set_build(set);
+		random_letters(&seed, in, sizeof(in), letters);
+		_cleanup_free_ char *expected = masked_plainly(set, in, sizeof(in));
+		for (size_t at = 0, n; at < sizeof(in); at += n) {
+			random_letters(&seed, (char[1]){0}, 1, 1);
+			n = MIN(1 + seed / 65536 % (1 + round % 100), sizeof(in) - at);
+			mask_stream_feed(set, &s, in + at, n, &out);
+		}
+		mask_stream_end(set, &s, &out);
+		assert_string_equal(buf_str(&out), expected);
+		mask_stream_fini(&s);
+		buf_fini(&out);
+		mask_set_free(set);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +242,7 @@ int main(void)
 		cmocka_unit_test(overlapping_and_touching_matches_become_one),
 		cmocka_unit_test(a_match_inside_a_prefix_that_comes_to_nothing_is_still_masked),
 		cmocka_unit_test(only_a_live_prefix_is_held_back),
+		cmocka_unit_test(random_texts_are_masked_as_by_a_search_at_every_place),
 		cmocka_unit_test(a_short_secret_is_no_pattern_and_an_empty_set_masks_nothing),
 	};
 

@@ -1,0 +1,376 @@
+"""Measures; tests/bench/run calls it inside tests/with-postgres."""
+
+import os
+import pathlib
+import random
+import re
+import shutil
+import string
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import table
+from night import NIGHTJARD, SCHEDULES, STAMP, Client, Daemon, at, memory_of
+from table import Row, percentile
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+DISK = os.environ.get("NIGHTJAR_BENCH_DIR") or os.environ.get("TMPDIR") or "/tmp"
+SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+FOLDERS = [("disk", DISK)] + ([("memory", SHM)] if SHM else [])
+
+
+def timed(command, **options):
+    before = time.monotonic()
+    subprocess.run(command, check=True, **options)
+    return time.monotonic() - before
+
+
+def job(name, steps, schedule=None, **keys):
+    text = "".join(f"{k} = {v}; " for k, v in keys.items() if k != "matrix")
+    matrix = f"matrix: {{ {keys['matrix']} }}; " if "matrix" in keys else ""
+    if schedule:
+        text += f'schedule = "{schedule}"; '
+    return f'{{ name = "{name}"; {text}stages: ( {{ name = "s"; {matrix}steps: ( {steps} ); }} ); }}'
+
+
+def numbers(n):
+    return "i = [" + ", ".join(f'"{i}"' for i in range(n)) + "];"
+
+
+class Prober(threading.Thread):
+    """Asks for the status until told to stop, every few ms; the milliseconds that each took."""
+
+    def __init__(self, path, pause=0.005):
+        super().__init__(daemon=True)
+        self.client, self.pause, self.over, self.times = Client(path), pause, False, []
+        self.start()
+
+    def run(self):
+        while not self.over:
+            before = time.perf_counter()
+            self.client.ask("Status")
+            self.times.append((time.perf_counter() - before) * 1e3)
+            time.sleep(self.pause)
+
+    def stop(self):
+        self.over = True
+        self.join()
+        self.client.close()
+        return self.times
+
+
+# --- the figures; each yields rows ------------------------------------------------------------------
+
+
+def attempts(rounds):
+    """No-op attempts a second, each with its intent and its end committed."""
+    n = 1000
+    step = '{ name = "a"; run = ["/bin/true", "${matrix.i}"]; }'
+    for where, folder in FOLDERS:
+        base, mine, cpu = [], [], []
+        with Daemon(job("noop", step, matrix=numbers(n)), folder, "max_attempts = 4;") as d:
+            for _ in range(rounds + 1):
+                words = " ".join(str(i) for i in range(n))
+                base.append(n / timed(["xargs", "-n1", "-P4", "/bin/true"], input=words, text=True))
+                before = d.cpu()
+                row = d.run("noop")
+                cpu.append((d.cpu() - before) / n * 1e3)
+                mine.append(n / (at(row["ended_at"]) - at(row["started_at"])))
+        yield Row(f"no-op attempts a second, state on {where}", max(mine), "/s", max(base),
+                  "xargs -P4", least=0.4)
+        yield Row("  the daemon's CPU for one", min(cpu), "ms", 1e3 / max(base) * os.cpu_count(),
+                  "a CPU's share of one of xargs")
+
+
+RECORDER = """#!/bin/bash
+# stands for dbt: notes how it was called, and calls it
+f=$(mktemp {folder}/call.XXXXXX)
+{{ declare -px; printf 'cd %q\\n' "$PWD"; printf 'exec dbt'; printf ' %q' "$@"; echo; }} >"$f"
+exec dbt "$@"
+"""
+
+
+def dbt_night(folder):
+    """The demo's project and matrix, with an executable that records the calls."""
+    project = pathlib.Path(folder) / "dbt"
+    shutil.copytree(TOP / "etc/demo/dbt", project)
+    for name in ("staging", "production"):
+        subprocess.run(["psql", "-qXc", f"CREATE DATABASE {name}"], check=False, stderr=subprocess.DEVNULL)
+    recorder = pathlib.Path(folder) / "recorder"
+    recorder.write_text(RECORDER.format(folder=folder))
+    recorder.chmod(0o755)
+    conf = (TOP / "etc/demo/nightjar.conf.in").read_text()
+    conf = re.sub(r"^(store|socket|state|secrets)\b.*$", "", conf, flags=re.M)
+    conf = conf.replace("@run@/pg", os.environ["PGHOST"]).replace('"5432"', f'"{os.environ["PGPORT"]}"')
+    conf = conf.replace("@state@/warehouse", folder).replace("@state@/dbt", str(project))
+    conf = conf.replace('command = "build";', f'command = "build"; executable = "{recorder}";')
+    head, jobs = conf.split("jobs:", 1)
+    return head, jobs.strip()[1:].rsplit(")", 1)[0]
+
+
+def fresh_targets(folder):
+    """The recorded calls with target folders of their own, as the next run would have."""
+    calls = sorted(pathlib.Path(folder).glob("call.*"))
+    for call in calls:
+        text = call.read_text()
+        own = tempfile.mkdtemp(dir=folder, prefix="target-")
+        text = re.sub(r'(DBT_(TARGET|LOG)_PATH)="[^"]*"', rf'\1="{own}/\2"', text)
+        call.write_text(text)
+    return "\n".join(map(str, calls))
+
+
+def dbt(rounds):
+    """The 4-cell matrix; rounds take turns, and the first pair (a cold cache) is left out."""
+    mine, base = [], []
+    with tempfile.TemporaryDirectory(dir=DISK, prefix="nightjar-bench-dbt-") as folder:
+        os.chmod(folder, 0o755)
+        head, jobs = dbt_night(folder)
+        secrets = [("DB_USER", "nightjar"), ("staging.DB_PASS", "staging-password-1"),
+                   ("production.DB_PASS", "production-password-1")]
+        with Daemon(jobs, DISK, head, secrets) as d:
+            for _ in range(rounds + 1):
+                for call in pathlib.Path(folder).glob("call.*"):
+                    call.unlink()
+                row = d.run("nightly", 0.5)
+                mine.append(at(row["ended_at"]) - at(row["started_at"]))
+                calls = fresh_targets(folder)
+                with open(os.path.join(folder, "out"), "wb") as out:
+                    base.append(timed(["xargs", "-P4", "-n1", "bash"], input=calls.encode(), stdout=out))
+    yield Row("dbt matrix of 4 cells", min(mine[1:]), "s", min(base[1:]), "xargs -P4 of the same calls",
+              most=1.01)
+
+
+def linked_memory():
+    """`sleep` with the daemon's libraries loaded: what they weigh before a line of ours."""
+    out = subprocess.run(["ldd", NIGHTJARD], capture_output=True, text=True, check=True).stdout
+    libraries = re.findall(r"=> (/\S+)", out)
+    p = subprocess.Popen(["sleep", "60"], env=os.environ | {"LD_PRELOAD": ":".join(libraries)})
+    time.sleep(0.5)
+    figures = memory_of(p.pid)
+    p.kill()
+    p.wait()
+    return figures
+
+
+def idle(rounds):
+    """Memory and wake-ups of a daemon with nothing due."""
+    pss0, dirty0 = linked_memory()
+    step = '{ name = "a"; run = ["/bin/true"]; }'
+    span = 20 * rounds
+    for n in (1, 1000):
+        jobs = ",\n".join(job(f"j{i}", step, f"{i % 60} {(time.gmtime().tm_hour + 2 + i % 20) % 24} * * *")
+                          for i in range(n))
+        with Daemon(jobs, DISK) as d:
+            time.sleep(8)
+            before = d.switches()
+            time.sleep(span)
+            rate = (d.switches() - before) / span
+            pss, dirty = d.memory()
+            times = []
+            for _ in range(300):
+                start = time.perf_counter()
+                d.client.ask("Status")
+                times.append((time.perf_counter() - start) * 1e3)
+        jobs = f"{n:,} job{'s' if n > 1 else ''}"
+        limits = (12, 5, 3) if n > 1 else (None, None, None)
+        yield Row(f"idle with {jobs}: PSS", pss / 1024, "MiB", pss0 / 1024, "sleep with its libraries",
+                  limit=limits[0])
+        yield Row("  private dirty", dirty / 1024, "MiB", dirty0 / 1024, "sleep with its libraries",
+                  limit=limits[1])
+        yield Row("  context switches a second", rate, "/s", limit=limits[2])
+        yield Row("  status, p99", percentile(times, 99), "ms", percentile(times, 50), "its p50", limit=1)
+
+
+def commit_ms():
+    """Commits of one row by a client of the same server: p50 and p99 in ms."""
+    script = "CREATE TEMP TABLE IF NOT EXISTS t(i int);\nCREATE TABLE IF NOT EXISTS public.bench(i int);\n" \
+        "\\timing on\n" + "INSERT INTO public.bench VALUES (1);\n" * 200
+    out = subprocess.run(["psql", "-qX"], input=script, capture_output=True, text=True, check=True).stdout
+    times = [float(x) for x in re.findall(r"Time: ([\d.]+) ms", out)]
+    return percentile(times, 50), percentile(times, 99)
+
+
+def stamps(file):
+    return [int(line) / 1e9 for line in file.read_text().split()] if file.exists() else []
+
+
+def next_minute():
+    return (int(time.time()) // 60 + 1) * 60
+
+
+def sleep_until(instant):
+    time.sleep(max(0, instant - time.time()))
+
+
+def lateness(rounds):
+    """From a slot, or from a request to start, to the first instruction of its step."""
+    half, most = commit_ms()
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
+        file, asked = pathlib.Path(folder) / "slots", pathlib.Path(folder) / "asked"
+        jobs = ",\n".join([
+            job("due", f'{{ name = "a"; run = ["{STAMP}", "{file}"]; }}', "* * * * *"),
+            job("asked", f'{{ name = "a"; run = ["{STAMP}", "{asked}"]; }}'),
+        ])
+        with Daemon(jobs, DISK) as d:
+            late = []
+            for _ in range(60):
+                before = time.time()
+                d.client.ask("StartRun", job="asked")
+                while len(stamps(asked)) <= len(late):
+                    time.sleep(0.002)
+                late.append((stamps(asked)[-1] - before) * 1e3)
+                time.sleep(0.05)
+            seen = len(stamps(file))
+            while len(stamps(file)) < seen + rounds:
+                sleep_until(next_minute() + 0.5)
+            slots = [s % 60 * 1e3 for s in stamps(file)[seen:]]
+    yield Row(f"due slot to first instruction, worst of {len(slots)}", max(slots), "ms", most,
+              "a commit, p99", limit=5 + most)
+    yield Row("  start request to first instruction, p50", percentile(late, 50), "ms", half,
+              "a commit, p50", limit=5 + half)
+    yield Row("  p99", percentile(late, 99), "ms", most, "a commit, p99", limit=5 + most)
+
+
+def shell_loop(n, folder):
+    file = pathlib.Path(folder) / "loop"
+    file.unlink(missing_ok=True)
+    before = time.time()
+    subprocess.run(["sh", "-c", f'i=0; while [ $i -lt {n} ]; do "{STAMP}" "{file}" & i=$((i+1)); done; wait'],
+                   check=True)
+    return max(stamps(file)) - before
+
+
+def burst(rounds):
+    """500 jobs due at one instant: the last one's first instruction."""
+    n = 500
+    for where, folder in FOLDERS:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            file = pathlib.Path(own) / "slots"
+            jobs = ",\n".join(job(f"j{i}", f'{{ name = "a"; run = ["{STAMP}", "{file}"]; }}', "* * * * *")
+                              for i in range(n))
+            base, mine = [], []
+            with Daemon(jobs, folder, "max_attempts = 1000;") as d:
+                for _ in range(rounds):
+                    if 60 - time.time() % 60 < 12:
+                        sleep_until(next_minute() + 8)
+                    base += [shell_loop(n, own) for _ in range(2)]
+                    file.unlink(missing_ok=True)
+                    due = next_minute()
+                    sleep_until(due)
+                    while len(stamps(file)) < n and time.time() < due + 30:
+                        time.sleep(0.1)
+                    mine.append(max(stamps(file)) - due)
+        yield Row(f"500 jobs due at once, the last one's first instruction, state on {where}", min(mine),
+                  "s", min(base), "a shell's & loop", most=1.5)
+
+
+def big_file(path, size):
+    words = ["".join(random.choices(string.ascii_letters + string.digits + " _-=:/.,", k=random.randint(30, 180)))
+             for _ in range(4000)]
+    block = ("\n".join(words) + "\n").encode()
+    with open(path, "wb") as f:
+        for _ in range(size // len(block) + 1):
+            f.write(block)
+    return os.path.getsize(path)
+
+
+def capture(rounds):
+    """A step that prints much, without secrets and with a hundred masks; what status takes meanwhile."""
+    chars = string.ascii_letters + string.digits
+    secrets = [(f"S{i}", "".join(random.choices(chars, k=32))) for i in range(25)]
+    names = "[" + ", ".join(f'"{name}"' for name, _ in secrets) + "]"
+    for where, folder in FOLDERS:
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            file = os.path.join(own, "big")
+            size = big_file(file, (300 if where == "disk" else 200) << 20) / 1e6
+            step = f'{{ name = "a"; run = ["/bin/cat", "{file}"]; }}'
+            jobs = job("plain", step) + ",\n" + job("masked", step, secrets=names)
+            base, mine, times = [], {"plain": [], "masked": []}, []
+            with Daemon(jobs, folder, "", secrets) as d:
+                for _ in range(rounds + 1):
+                    base.append(size / timed(f'cat "{file}" | cat >"{own}/out"', shell=True))
+                    for name in mine:
+                        prober = Prober(d.path)
+                        run = d.client.ask("GetRun", ref=d.run(name)["name"])
+                        times += prober.stop()
+                        a = run["cells"][0]["steps"][0]["attempts"][0]
+                        mine[name].append(size / (at(a["ended_at"]) - at(a["started_at"])))
+        for name, label in (("plain", f"output, state on {where}"), ("masked", "  with 100 masks")):
+            yield Row(label, max(mine[name]), "MB/s", max(base), "cat | cat >file", least=0.8)
+        yield Row("  status meanwhile, p99", percentile(times, 99), "ms", percentile(times, 50), "its p50",
+                  limit=1)
+
+
+def adopt(rounds):
+    """kill -9 with 1,000 actions running, and the time until the next daemon follows them all."""
+    n = 1000
+    step = '{ name = "a"; run = ["/bin/sleep", "600"]; }'
+    with Daemon(job("many", step, matrix=numbers(n)), DISK, "max_attempts = 1000;") as d:
+        alone = []
+        for _ in range(3):
+            d.kill()
+            alone.append(d.start())
+        try:
+            d.client.ask("StartRun", job="many")
+        except RuntimeError as e:  # the machine is busy: it may happen all the same
+            if "NoStore" not in str(e):
+                raise
+        name = "many#1"
+        while sum(1 for r in d.client.ask("Status")["running"] if r["started_at"]) < n:
+            time.sleep(0.5)
+        mine = []
+        for _ in range(rounds):
+            d.kill()
+            seen = (d.folder / "log").stat().st_size
+            before = time.monotonic()
+            d.start()
+            while True:
+                with open(d.folder / "log", "rb") as log:
+                    log.seek(seen)
+                    if log.read().count(b"adopted") >= n:
+                        break
+                time.sleep(0.01)
+            mine.append(time.monotonic() - before)
+        prober = Prober(d.path, 0.02)
+        time.sleep(2)
+        times = prober.stop()
+        d.client.ask("CancelRun", ref=name)
+        d.wait("many", name)
+    yield Row("1,000 actions adopted after kill -9", min(mine), "s", min(alone), "a start with none", limit=1)
+    yield Row("  status with 1,000 running, p99", percentile(times, 99), "ms", percentile(times, 50), "its p50")
+
+
+def schedules(rounds):
+    out = [subprocess.run([SCHEDULES, "10000"], capture_output=True, text=True, check=True).stdout.split()
+           for _ in range(3)]
+    yield Row("10,000 schedules computed", min(float(x[0]) for x in out), "ms", min(float(x[1]) for x in out),
+              "10,000 mktime()", limit=50)
+
+
+FIGURES = [schedules, idle, attempts, lateness, burst, capture, adopt, dbt]
+
+
+def main(arguments):
+    rounds = 5 if "--long" in arguments else 1
+    names = [a for a in arguments if a != "--long"]
+    unknown = [n for n in names if n not in [f.__name__ for f in FIGURES]]
+    if unknown:
+        sys.exit(f"no such figure: {', '.join(unknown)}")
+    rows = []
+    for figure in FIGURES:
+        if names and figure.__name__ not in names:
+            continue
+        try:
+            for row in figure(rounds):
+                print("  ".join(c for c in row.cells() if c), file=sys.stderr, flush=True)
+                rows.append(row)
+        except Exception as e:
+            print(f"{figure.__name__}: {e!r}", file=sys.stderr, flush=True)
+            rows.append(Row(f"{figure.__name__}: could not be measured", float("nan"), ""))
+    table.show(rows)
+
+
+main(sys.argv[1:])
