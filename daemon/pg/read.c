@@ -14,8 +14,13 @@
 
 #define RUNS_MAX 1000
 
+/* A run's row, with the name of the run that it tries again. */
+#define RUN_COLUMNS                                                                                \
+	"run.*, (SELECT o.job || '#' || o.number FROM nightjar.run o WHERE o.id = run.retry_of)"   \
+	" AS retry_of_name FROM nightjar.run"
+
 #define RUN_SQL(condition)                                                                         \
-	"WITH r AS MATERIALIZED (SELECT * FROM nightjar.run WHERE " condition ")"                  \
+	"WITH r AS MATERIALIZED (SELECT " RUN_COLUMNS " WHERE " condition ")"                      \
 	" SELECT 'run', row_to_json(r)::text FROM r"                                               \
 	" UNION ALL SELECT 'definition', d.body"                                                   \
 	"  FROM r JOIN nightjar.definition d ON d.hash = r.definition"                             \
@@ -32,18 +37,21 @@ const char *const pg_run_by_id = RUN_SQL("id = $1");
 static const char run_by_number[] = RUN_SQL("job = $1 AND number = $2");
 static const char run_last[] = RUN_SQL(
 	"id = (SELECT x.id FROM nightjar.run x WHERE x.job = $1 ORDER BY x.number DESC LIMIT 1)");
-static const char runs_of_job[] = "SELECT 'runs', row_to_json(r)::text FROM nightjar.run r"
-				  " WHERE r.job = $2 AND ($3::bigint IS NULL OR r.number < $3)"
-				  " ORDER BY r.number DESC LIMIT $1";
-static const char runs_of_all[] = "SELECT 'runs', row_to_json(r)::text FROM nightjar.run r"
-				  " WHERE $2::timestamptz IS NULL OR r.created_at < $2"
-				  " ORDER BY r.created_at DESC, r.id DESC LIMIT $1";
+static const char runs_of_job[] = "SELECT 'runs', row_to_json(r)::text FROM (SELECT " RUN_COLUMNS
+				  " WHERE run.job = $2 AND ($3::bigint IS NULL OR run.number < $3)"
+				  " ORDER BY run.number DESC LIMIT $1) r ORDER BY r.number DESC";
+static const char runs_of_all[] = "SELECT 'runs', row_to_json(r)::text FROM (SELECT " RUN_COLUMNS
+				  " WHERE $2::timestamptz IS NULL OR run.created_at < $2"
+				  " ORDER BY run.created_at DESC, run.id DESC LIMIT $1) r ORDER BY "
+				  "r.created_at DESC, r.id DESC";
 /* A flood of slots is one row, for all of them up to `until`. */
 static const char slot_sql[] =
-	"SELECT 'slot', row_to_json(s)::text FROM"
-	" (SELECT * FROM nightjar.slot WHERE job = $1 AND scheduled_for <= $2"
-	"  ORDER BY scheduled_for DESC LIMIT 1) s"
-	" WHERE s.scheduled_for = $2 OR s.until >= $2";
+	"SELECT 'slot', row_to_json(n)::text FROM"
+	" (SELECT s.*, (SELECT r.job || '#' || r.number FROM nightjar.run r WHERE r.id = s.run_id)"
+	"  AS run_name FROM"
+	"  (SELECT * FROM nightjar.slot WHERE job = $1 AND scheduled_for <= $2"
+	"   ORDER BY scheduled_for DESC LIMIT 1) s"
+	"  WHERE s.scheduled_for = $2 OR s.until >= $2) n";
 
 cJSON *pg_run_json(void)
 {
