@@ -182,6 +182,21 @@ static void add_step_logs(cJSON *attempts, const struct step *step, const struct
 	}
 }
 
+/* One that is not there and will not come. */
+static bool lacks_attempt(const struct run *run, const struct ref_target *t)
+{
+	if (t->attempt == 0 || run->state != LIFE_ENDED)
+		return false;
+	for (unsigned i = 0; i < run->def->n_cells; i++) {
+		const struct cell *cell = &run->cells[i];
+
+		if (cell->part && ref_target_has_cell(t, cell) && t->step >= 0 &&
+			cell->steps[t->step].n_attempts >= t->attempt)
+			return false;
+	}
+	return true;
+}
+
 static void logs_found(struct core *core, struct core_op *op, struct run *run, const char *path,
 	void *context)
 {
@@ -192,6 +207,12 @@ static void logs_found(struct core *core, struct core_op *op, struct run *run, c
 
 	if (!ref_resolve(run, path, &t, &error)) {
 		op_answer(core, op, CORE_E_NO_SUCH, error, NULL);
+		return;
+	}
+	if (lacks_attempt(run, &t)) {
+		op_answer(core, op, CORE_E_NO_SUCH,
+			xasprintf("%s: there was no attempt %u of it", run->name, t.attempt), NULL);
+		ref_target_fini(&t);
 		return;
 	}
 	o = cJSON_CreateObject();
