@@ -1,4 +1,5 @@
 #include "client/run_tree.h"
+#include <string.h>
 
 /* "outcome" where there is one, else "state". */
 static void put_outcome(struct buf *b, const cJSON *thing)
@@ -22,6 +23,7 @@ void run_tree_head(struct buf *b, const cJSON *run, usec_t now)
 	char at[WHEN_MAX], span[DURATION_MAX];
 	const char *name = json_string(run, "name"), *trigger = json_string(run, "trigger");
 	const char *retry_of = json_string(run, "retry_of"), *commit = json_string(run, "commit");
+	const char *who = json_string(run, "who"), *why = json_string(run, "why");
 	usec_t slot = json_time(run, "scheduled_for");
 	usec_t started = json_time(run, "started_at"), ended = json_time(run, "ended_at");
 
@@ -33,6 +35,8 @@ void run_tree_head(struct buf *b, const cJSON *run, usec_t now)
 		buf_text(b, PLAIN, " %s", when(slot, now, at));
 	if (retry_of)
 		buf_text(b, PLAIN, " of %s", retry_of);
+	if (who)
+		buf_text(b, PLAIN, " by %s%s%s", who, why ? ": " : "", why ? why : "");
 	if (started)
 		buf_text(b, PLAIN, "  started %s, %s %s", when_exactly(started, now, at),
 			ended ? "took" : "for",
@@ -53,7 +57,8 @@ static void put_exit(struct buf *b, const cJSON *attempt)
 		buf_printf(b, "  exit %lld", (long long)code);
 }
 
-static void put_attempt(struct buf *b, const cJSON *attempt, usec_t now)
+/* What is said of the cell need not be said of its attempt again. */
+static void put_attempt(struct buf *b, const cJSON *attempt, const char *cell_reason, usec_t now)
 {
 	char at[WHEN_MAX], span[DURATION_MAX];
 	usec_t started = json_time(attempt, "started_at"), ended = json_time(attempt, "ended_at");
@@ -68,20 +73,23 @@ static void put_attempt(struct buf *b, const cJSON *attempt, usec_t now)
 	buf_progress(&progress, json_get(attempt, "progress"));
 	if (progress.len && !ended)
 		buf_printf(b, "  %s", buf_str(&progress));
-	put_reason(b, attempt, "  ");
+	if (!str_eq(json_string(attempt, "reason"), cell_reason))
+		put_reason(b, attempt, "  ");
 	buf_putc(b, '\n');
 }
 
-static void put_step(struct buf *b, const cJSON *step, usec_t now)
+static void put_step(struct buf *b, const cJSON *step, const char *cell_reason, usec_t now)
 {
 	const char *name = json_string(step, "name"), *kind = json_string(step, "kind");
 	const cJSON *attempt;
 	buf_text(b, PLAIN, "    %s  %s  ", name ? name : "?", kind ? kind : "");
 	put_outcome(b, step);
-	if (!cJSON_GetArraySize(json_get(step, "attempts")))
+	if (!cJSON_GetArraySize(json_get(step, "attempts")) &&
+		!str_eq(json_string(step, "reason"), cell_reason))
 		put_reason(b, step, "  ");
 	buf_putc(b, '\n');
-	cJSON_ArrayForEach(attempt, json_get(step, "attempts")) put_attempt(b, attempt, now);
+	cJSON_ArrayForEach(attempt, json_get(step, "attempts"))
+		put_attempt(b, attempt, cell_reason, now);
 }
 
 void run_tree_cell(struct buf *b, const cJSON *cell, usec_t now)
@@ -94,7 +102,8 @@ void run_tree_cell(struct buf *b, const cJSON *cell, usec_t now)
 	put_outcome(b, cell);
 	put_reason(b, cell, ": ");
 	buf_putc(b, '\n');
-	cJSON_ArrayForEach(step, json_get(cell, "steps")) put_step(b, step, now);
+	cJSON_ArrayForEach(step, json_get(cell, "steps"))
+		put_step(b, step, json_string(cell, "reason"), now);
 }
 
 /* The attempt that has not ended, NULL: none. */
@@ -112,7 +121,19 @@ static const cJSON *live_attempt(const cJSON *cell)
 	return NULL;
 }
 
-void run_tree_cell_line(struct buf *b, const cJSON *cell, usec_t now)
+static size_t width_of_names(const cJSON *cells)
+{
+	const cJSON *cell;
+	size_t width = 0;
+	cJSON_ArrayForEach(cell, cells)
+	{
+		const char *name = json_string(cell, "name");
+		width = MAX(width, name ? strlen(name) : 0);
+	}
+	return width;
+}
+
+static void put_cell_line(struct buf *b, const cJSON *cell, size_t width, usec_t now)
 {
 	char span[DURATION_MAX];
 	const char *name = json_string(cell, "name");
@@ -121,7 +142,7 @@ void run_tree_cell_line(struct buf *b, const cJSON *cell, usec_t now)
 
 	buf_puts(b, "  ");
 	buf_text(b, BOLD, "%s", name ? name : "?");
-	buf_puts(b, "  ");
+	buf_printf(b, "%*s  ", (int)(width - (name ? strlen(name) : 0)), "");
 	put_outcome(b, cell);
 	if (attempt) {
 		buf_printf(b, "  %s",
@@ -133,4 +154,35 @@ void run_tree_cell_line(struct buf *b, const cJSON *cell, usec_t now)
 	}
 	put_reason(b, cell, ": ");
 	buf_putc(b, '\n');
+}
+
+/* It runs, or it is not well. */
+static bool is_of_interest(const cJSON *cell)
+{
+	const char *outcome = json_string(cell, "outcome");
+	return str_eq(json_string(cell, "state"), "running") ||
+	       (outcome && !str_eq(outcome, "ok") && !str_eq(outcome, "skipped"));
+}
+
+unsigned run_tree_lines(struct buf *b, const cJSON *run, unsigned most, usec_t now)
+{
+	const cJSON *cell, *cells = json_get(run, "cells");
+	size_t width = width_of_names(cells);
+	unsigned n = (unsigned)cJSON_GetArraySize(cells), lines = 1, shown = 0;
+	bool all = n + 1 <= most;
+
+	run_tree_head(b, run, now);
+	cJSON_ArrayForEach(cell, cells)
+	{
+		if (!all && (lines + 1 >= most || !is_of_interest(cell)))
+			continue;
+		put_cell_line(b, cell, width, now);
+		lines++;
+		shown++;
+	}
+	if (shown == n)
+		return lines;
+	buf_text(b, DIM, "  and %u more", n - shown);
+	buf_putc(b, '\n');
+	return lines + 1;
 }

@@ -7,6 +7,7 @@
  *   RUN   nightly#128/build/staging/bigquery  12m, 31 of 44 nodes, now stg_events; usually 14m
  *   DUE   nightly  tomorrow 06:00Z */
 #include <string.h>
+#include "base/memory.h"
 #include "client/client.h"
 
 #define RED_MOST  20
@@ -19,21 +20,20 @@ static void print_tag(enum colour colour, const char *tag)
 	printf("  ");
 }
 
-static const char *subject_of(const cJSON *entry)
+/* A cell's name is shown with its run's, whichever way it comes. The caller frees. */
+static char *subject_of(const cJSON *entry)
 {
-	const char *cell = json_string(entry, "cell");
-	return cell ? cell : json_string(entry, "run");
+	const char *run = json_string(entry, "run"), *cell = json_string(entry, "cell");
+	if (run && cell && !str_starts(cell, run))
+		return xasprintf("%s/%s", run, cell);
+	return xstrdup(cell ? cell : run ? run : "?");
 }
 
-/* A cell's name is shown with its run's, whichever way it comes. */
-static void print_subject(const cJSON *entry)
+static void print_subject(const cJSON *entry, int width)
 {
-	const char *run = json_string(entry, "run"), *subject = subject_of(entry);
-	if (run && subject && !str_starts(subject, run))
-		out_text(BOLD, "%s/%s", run, subject);
-	else
-		out_text(BOLD, "%s", subject ? subject : "?");
-	printf("  ");
+	_cleanup_free_ char *subject = subject_of(entry);
+	out_text(BOLD, "%s", subject);
+	printf("%*s", MAX(width - (int)strlen(subject), 0) + 2, "");
 }
 
 static void print_header(const cJSON *status, usec_t now)
@@ -76,7 +76,7 @@ static void print_holds_up(const cJSON *list)
 		putchar('\n');
 }
 
-static void print_red(const cJSON *red, usec_t now)
+static void print_red(const cJSON *red, int width, usec_t now)
 {
 	char at[WHEN_MAX];
 	const char *outcome = json_string(red, "outcome"), *reason = json_string(red, "reason");
@@ -84,7 +84,7 @@ static void print_red(const cJSON *red, usec_t now)
 	usec_t ended = json_time(red, "ended_at");
 
 	print_tag(RED, "RED");
-	print_subject(red);
+	print_subject(red, width);
 	out_text(RED, "%s", outcome ? outcome : "not ok");
 	if (ended)
 		out_text(PLAIN, " %s", when(ended, now, at));
@@ -97,21 +97,21 @@ static void print_red(const cJSON *red, usec_t now)
 	print_holds_up(json_get(red, "holds_up"));
 }
 
-static void print_waiting(const cJSON *waiting, usec_t now)
+static void print_waiting(const cJSON *waiting, int width, usec_t now)
 {
 	char at[WHEN_MAX];
 	const char *reason = json_string(waiting, "reason");
 	usec_t since = json_time(waiting, "since");
 
 	print_tag(YELLOW, "WAIT");
-	print_subject(waiting);
+	print_subject(waiting, width);
 	if (since)
 		out_text(PLAIN, "since %s%s", when(since, now, at), reason ? ": " : "");
 	out_text(PLAIN, "%s", reason ? reason : "");
 	putchar('\n');
 }
 
-static void print_running(const cJSON *running, usec_t now)
+static void print_running(const cJSON *running, int width, usec_t now)
 {
 	char span[DURATION_MAX];
 	_cleanup_buf_ struct buf progress = BUF_NULL;
@@ -119,7 +119,7 @@ static void print_running(const cJSON *running, usec_t now)
 	int64_t attempt = json_int(running, "attempt", 1), usual = json_int(running, "usual_ms", 0);
 
 	print_tag(BLUE, "RUN");
-	print_subject(running);
+	print_subject(running, width);
 	if (started)
 		out_text(PLAIN, "%s", format_duration(MAX(now - started, 0), span));
 	else
@@ -198,16 +198,21 @@ static void print_due(const cJSON *status, usec_t now)
 }
 
 /* The first few of a list, and how many more there are. */
-static void print_most(
-	const cJSON *list, int most, usec_t now, void (*print)(const cJSON *item, usec_t now))
+static void print_most(const cJSON *list, int most, usec_t now,
+	void (*print)(const cJSON *item, int width, usec_t now))
 {
 	const cJSON *item;
-	int n = 0, all = cJSON_GetArraySize(list);
+	int n = 0, all = cJSON_GetArraySize(list), width = 0;
+	cJSON_ArrayForEach(item, list)
+	{
+		_cleanup_free_ char *subject = subject_of(item);
+		width = MAX(width, (int)strlen(subject));
+	}
 	cJSON_ArrayForEach(item, list)
 	{
 		if (n++ == most)
 			break;
-		print(item, now);
+		print(item, width, now);
 	}
 	if (all > most) {
 		out_text(DIM, "      and %d more; see `nightjar show`", all - most);

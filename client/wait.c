@@ -6,6 +6,7 @@
  * Failures: a daemon that goes away (a crash, an upgrade) does not end the run, so the client
  * connects again for a while before it gives up. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -51,19 +52,11 @@ static void draw(struct waiting *w)
 {
 	_cleanup_buf_ struct buf text = BUF_NULL;
 	usec_t now = out_now();
-	unsigned lines = 1, rows = terminal_rows() - 2;
-	const cJSON *cell, *cells = json_get(w->last.parameters, "cells");
+	unsigned lines;
 
 	if (!w->on_terminal)
 		return;
-	run_tree_head(&text, w->last.parameters, now);
-	cJSON_ArrayForEach(cell, cells)
-	{
-		if (lines >= rows)
-			break;
-		run_tree_cell_line(&text, cell, now);
-		lines++;
-	}
+	lines = run_tree_lines(&text, w->last.parameters, terminal_rows() - 2, now);
 	fputs("\x1b[?7l", stdout);
 	if (w->n_drawn)
 		printf("\x1b[%uA\r\x1b[J", w->n_drawn);
@@ -191,13 +184,9 @@ static int finish(struct waiting *w)
 		json_set_string(run, "run", w->run);
 		out_json(run);
 	} else {
-		usec_t now = out_now();
-		const cJSON *cell;
 		if (w->n_drawn)
 			printf("\x1b[%uA\r\x1b[J", w->n_drawn);
-		run_tree_head(&text, w->last.parameters, now);
-		cJSON_ArrayForEach(cell, json_get(w->last.parameters, "cells"))
-			run_tree_cell_line(&text, cell, now);
+		run_tree_lines(&text, w->last.parameters, UINT_MAX, out_now());
 		fputs(buf_str(&text), stdout);
 	}
 	return ok ? STATUS_WELL : STATUS_FAILED;
