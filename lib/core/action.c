@@ -15,7 +15,11 @@
 #define OUTPUT_KEYS 256
 
 #define KILL_AFTER_DEFAULT (10 * USEC_SEC)
-#define LEASE_RETRY        USEC_SEC
+#define KILL_AFTER_MOST	   (10 * USEC_MINUTE) /* what a kind may say where the step says none */
+#define LEASE_RETRY	   USEC_SEC
+/* What may pass between an intent and its effect: a foreign deadline counts from the intent. */
+#define INTENT_SLACK USEC_MINUTE
+#define INTENT_OLD   (INTENT_SLACK - 15 * USEC_SEC)
 
 /* --- made and dropped ---------------------------------------------------------------------------- */
 
@@ -85,7 +89,8 @@ void action_drop(struct action *action)
 		action_free(action);
 }
 
-/* --- the intent ------------------------------------------------------------------------------------- */
+/* --- the intent
+ * ------------------------------------------------------------------------------------- */
 
 static void action_try_effect(struct action *action);
 
@@ -111,6 +116,10 @@ static void secrets_done(struct secrets_request *r, const char *error, char **ta
 		action_free(action);
 		return;
 	}
+	if (action->ended) { /* stopped while they were on their way */
+		wipe_values(action);
+		return;
+	}
 	action->secrets_error = xstrdup(error);
 	action_try_effect(action);
 }
@@ -130,7 +139,7 @@ static void ask_for_secrets(struct action *action)
 	action->core->ports.secrets.fetch(action->core->ports.secrets.self, r);
 }
 
-void action_intend(struct action *action)
+static void intend(struct action *action)
 {
 	struct core *core = action->core;
 	usec_t grace = action->attempt->step->spec->kill_after;
@@ -139,10 +148,17 @@ void action_intend(struct action *action)
 	action->machine = xstrdup(core->ports.machine);
 	action->epoch = core->epoch;
 	action->intent_at = core_now(core);
+	action->intent_boot = core_boot(core);
 	action->deadline_at = action->intent_at + action->attempt->step->spec->timeout +
-		(grace ? grace : KILL_AFTER_DEFAULT) + 10 * USEC_SEC;
+			      (grace ? grace : KILL_AFTER_MOST) + INTENT_SLACK;
+	action->durable = false;
 	record_action(action);
 	commit_wait(core, &action->commit, intent_durable);
+}
+
+void action_intend(struct action *action)
+{
+	intend(action);
 	ask_for_secrets(action);
 }
 
@@ -156,7 +172,8 @@ void action_find(struct action *action)
 		action_try_effect(action);
 }
 
-/* --- the effect --------------------------------------------------------------------------------------- */
+/* --- the effect
+ * --------------------------------------------------------------------------------------- */
 
 static struct mask_set *mask_of(const struct action *action)
 {
@@ -275,9 +292,9 @@ static void fill_stop(struct action *action, const struct kind_spawn *spawn)
 	struct launch *l = &action->launch;
 
 	l->timeout = spec->timeout;
-	l->kill_after = spec->kill_after ? spec->kill_after
-		: spawn->kill_after      ? spawn->kill_after
-					 : KILL_AFTER_DEFAULT;
+	l->kill_after = spec->kill_after    ? spec->kill_after
+			: spawn->kill_after ? spawn->kill_after
+					    : KILL_AFTER_DEFAULT;
 	l->stop_signal = spawn->stop_signal;
 	l->stop_group = spawn->stop_group;
 }
@@ -293,8 +310,8 @@ static int fill_launch(struct action *action, char **ret_error)
 	l->mask = mask_of(action);
 	r = a->kind->spawn(a->machine, &a->ctx, action->name, &spawn, ret_error);
 	if (r == 0)
-		r = scope_environment(&a->scope, action->core->ports.unit_environment, &l->env,
-			ret_error);
+		r = scope_environment(
+			&a->scope, action->core->ports.unit_environment, &l->env, ret_error);
 	if (r == 0)
 		r = fill_files(action, ret_error);
 	if (r == 0)
@@ -313,23 +330,23 @@ static int fill_launch(struct action *action, char **ret_error)
 	return r;
 }
 
-static void call_done(struct http_call *call, int status, const char *error, const char *body,
-	size_t body_len);
+static void call_done(
+	struct http_call *call, int status, const char *error, const char *body, size_t body_len);
 
 static int fill_call(struct action *action, char **ret_error)
 {
 	struct attempt *a = action->attempt;
 
 	if (!action->core->ports.http.start) {
-		*ret_error = xasprintf("%s: not there yet in this version of nightjar",
-			a->kind->spec.name);
+		*ret_error = xasprintf(
+			"%s: not there yet in this version of nightjar", a->kind->spec.name);
 		return -ENOSYS;
 	}
 	action->call.mask = mask_of(action);
 	action->call.done = call_done;
 	action->call.owner = action;
-	return a->kind->request(a->machine, &a->ctx, action->name, &action->call.request,
-		ret_error);
+	return a->kind->request(
+		a->machine, &a->ctx, action->name, &action->call.request, ret_error);
 }
 
 static void go_out(struct action *action)
@@ -369,6 +386,11 @@ static void action_try_effect(struct action *action)
 		return;
 	if (!action->finding && core_boot(core) >= lease) {
 		arm(action);
+		return;
+	}
+	if (!action->finding && core_boot(core) - action->intent_boot > INTENT_OLD) {
+		action->attempt->state = ATTEMPT_INTENT;
+		intend(action);
 		return;
 	}
 	action->launch.start_before = lease;
@@ -438,7 +460,8 @@ void action_stop(struct action *action, enum stop_reason reason)
 	call_done(&action->call, 0, "cancelled", NULL, 0);
 }
 
-/* --- from the launcher and the http port --------------------------------------------------------------- */
+/* --- from the launcher and the http port
+ * --------------------------------------------------------------- */
 
 static struct action *action_of(struct launch *l)
 {
@@ -517,8 +540,7 @@ static void read_outputs(struct step *step, const struct artifact *file)
 
 		if (eq) {
 			_cleanup_free_ char *key = xstrndup(p, (size_t)(eq - p));
-			_cleanup_free_ char *value =
-				xstrndup(eq + 1, len - (size_t)(eq - p) - 1);
+			_cleanup_free_ char *value = xstrndup(eq + 1, len - (size_t)(eq - p) - 1);
 
 			if (variable_is_valid(key)) {
 				if (!step->outputs)
@@ -565,8 +587,8 @@ void core_action_ended(struct core *core, struct launch *l, const struct action_
 	attempt_action_ended(action->attempt, &event);
 }
 
-static void call_done(struct http_call *call, int status, const char *error, const char *body,
-	size_t body_len)
+static void call_done(
+	struct http_call *call, int status, const char *error, const char *body, size_t body_len)
 {
 	struct action *action = call->owner;
 	struct kind_event event = {

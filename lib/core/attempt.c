@@ -11,22 +11,25 @@
 #include "core/run.h"
 #include "core/timer.h"
 
-#define NOT_READY_FIRST     (30 * USEC_SEC)
-#define NOT_READY_MOST      (10 * USEC_MINUTE)
-#define NEVER_STARTED_DELAY USEC_SEC
-#define REASON_MAX          600
+#define NOT_READY_FIRST	    (30 * USEC_SEC)
+#define NOT_READY_MOST	    (10 * USEC_MINUTE)
+#define NEVER_STARTED_FIRST USEC_SEC
+#define NEVER_STARTED_MOST  USEC_MINUTE
+#define REASON_MAX	    600
 
-/* --- made and freed -------------------------------------------------------------------------------- */
+/* --- made and freed
+ * -------------------------------------------------------------------------------- */
 
-static int ctx_expand(const struct kind_context *ctx, const char *text, char **ret, char **ret_error)
+static int ctx_expand(
+	const struct kind_context *ctx, const char *text, char **ret, char **ret_error)
 {
 	const struct attempt *a = container_of(ctx, struct attempt, ctx);
 
 	return scope_expand(&a->scope, text, ret, ret_error);
 }
 
-static int ctx_expand_tree(const struct kind_context *ctx, const struct node *in, struct node **ret,
-	char **ret_error)
+static int ctx_expand_tree(
+	const struct kind_context *ctx, const struct node *in, struct node **ret, char **ret_error)
 {
 	const struct attempt *a = container_of(ctx, struct attempt, ctx);
 
@@ -123,7 +126,8 @@ void attempt_free(struct attempt *a)
 	free(a);
 }
 
-/* --- its end -------------------------------------------------------------------------------------------- */
+/* --- its end
+ * -------------------------------------------------------------------------------------------- */
 
 enum outcome stop_outcome(enum stop_reason reason)
 {
@@ -203,6 +207,19 @@ static bool not_ready_again(struct core *core, struct step *step, usec_t *ret_de
 	return true;
 }
 
+/* Doubling with each one in a row. */
+static usec_t never_started_delay(const struct step *step)
+{
+	usec_t delay = NEVER_STARTED_FIRST;
+
+	for (size_t i = step->n_attempts - 1; i > 0 && delay < NEVER_STARTED_MOST; i--) {
+		if (!step->attempts[i - 1]->never_started)
+			break;
+		delay *= 2;
+	}
+	return MIN(delay, NEVER_STARTED_MOST);
+}
+
 bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 {
 	struct core *core = a->step->cell->run->core;
@@ -212,7 +229,7 @@ bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 	if (a->outcome == OUTCOME_OK || a->step->cell->stop)
 		return false;
 	if (a->never_started) {
-		*ret_delay = NEVER_STARTED_DELAY;
+		*ret_delay = never_started_delay(a->step);
 		return true;
 	}
 	if (a->outcome == OUTCOME_NOT_READY)
@@ -223,7 +240,8 @@ bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 	return true;
 }
 
-/* --- the machine's commands ------------------------------------------------------------------------------- */
+/* --- the machine's commands
+ * ------------------------------------------------------------------------------- */
 
 static void command_fini(struct kind_command *cmd)
 {
@@ -263,8 +281,8 @@ static void obey_wait(struct attempt *a, const struct kind_command *cmd)
 	struct action *action;
 
 	if (cmd->gate) {
-		attempt_enter_ended(a, OUTCOME_FAILED,
-			"a gate is not there yet in this version of nightjar");
+		attempt_enter_ended(
+			a, OUTCOME_FAILED, "a gate is not there yet in this version of nightjar");
 		return;
 	}
 	action = action_new(a, cmd);
@@ -310,7 +328,7 @@ static void machine_begin(struct attempt *a, struct kind_command *ret)
 {
 	struct kind_event begin = {.type = KIND_BEGIN};
 
-	a->machine = a->kind->new(&a->ctx);
+	a->machine = a->kind->new (&a->ctx);
 	a->kind->next(a->machine, &a->ctx, &begin, ret);
 }
 
@@ -338,7 +356,8 @@ void attempt_granted(struct core *core, struct attempt *a)
 	action_intend(a->open);
 }
 
-/* --- the end of an action ---------------------------------------------------------------------------------- */
+/* --- the end of an action
+ * ---------------------------------------------------------------------------------- */
 
 static void take_status(struct attempt *a, struct action *action, const struct action_status *s)
 {
@@ -374,6 +393,16 @@ static void end_open_action(struct attempt *a, const struct kind_event *event)
 	place_release(core, a);
 }
 
+/* Who stopped it may be an earlier daemon: what the shim was told still holds. A timeout may be the
+ * action's own. */
+static void take_stop(struct attempt *a, const struct action_status *s)
+{
+	if (!s || a->stop || (s->stop != STOP_CANCELLED && s->stop != STOP_FAIL_FAST))
+		return;
+	a->stop = a->step->cell->stop = s->stop;
+	a->stop_why = xasprintf("it was stopped: %s", stop_reason_name(s->stop));
+}
+
 void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 {
 	struct action *action = a->open;
@@ -381,6 +410,7 @@ void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 	struct kind_command cmd = {0};
 
 	end_open_action(a, event);
+	take_stop(a, event->status);
 	if (was_never_started(event->status)) {
 		record_action(action);
 		a->never_started = true;
@@ -451,7 +481,8 @@ bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why)
 	return true;
 }
 
-/* --- after a restart ------------------------------------------------------------------------------------------ */
+/* --- after a restart
+ * ------------------------------------------------------------------------------------------ */
 
 static bool is_ours(const struct action *action)
 {
@@ -492,7 +523,8 @@ static void resume_call(struct attempt *a, struct action *action)
 	a->open = NULL;
 	record_action(action);
 	attempt_enter_ended(a, OUTCOME_NEEDS_PERSON,
-		"the daemon was restarted before the answer came: the call may have had its effect");
+		"the daemon was restarted before the answer came: the call may have had its "
+		"effect");
 }
 
 static void resume_open(struct attempt *a, struct action *action, const struct kind_command *cmd)
@@ -566,7 +598,9 @@ void attempt_resume(struct attempt *a)
 	command_fini(&cmd);
 }
 
-/* --- for readers ----------------------------------------------------------------------------------------------- */
+/* --- for readers
+ * -----------------------------------------------------------------------------------------------
+ */
 
 char *attempt_waits_for(const struct attempt *a)
 {

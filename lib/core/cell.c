@@ -103,7 +103,8 @@ static void set_reason(char **reason, const char *text)
 	*reason = copy;
 }
 
-static void cell_enter_ended(struct cell *cell, enum outcome outcome, bool blocked, const char *reason)
+static void cell_enter_ended(
+	struct cell *cell, enum outcome outcome, bool blocked, const char *reason)
 {
 	struct core *core = cell->run->core;
 
@@ -159,10 +160,12 @@ static void cell_conclude(struct cell *cell)
 	if (any)
 		cell_enter_ended(cell, worst, false, reason);
 	else
-		cell_enter_ended(cell, OUTCOME_SKIPPED, false, "none of its steps is for this cell");
+		cell_enter_ended(
+			cell, OUTCOME_SKIPPED, false, "none of its steps is for this cell");
 }
 
-/* --- needs ---------------------------------------------------------------------------------------- */
+/* --- needs
+ * ---------------------------------------------------------------------------------------- */
 
 enum readiness {
 	READY_WAIT,
@@ -174,16 +177,15 @@ enum readiness {
 /* What the matching cells of one need say together. */
 struct need_sum {
 	unsigned n, n_open, n_failed, n_not_ok, n_away;
-	const struct cell *bad;      /* one that is not ok */
+	const struct cell *bad; /* one that is not ok */
 	enum outcome bad_outcome;
 };
 
 /* The outcome that counts for a cell that is no part of the run: the older run's, in a retry. */
 static enum outcome prior_outcome(const struct run *run, const struct cell *cell)
 {
-	const cJSON *o = run->prior
-		? cJSON_GetObjectItemCaseSensitive(run->prior, cell->spec->name)
-		: NULL;
+	const cJSON *o =
+		run->prior ? cJSON_GetObjectItemCaseSensitive(run->prior, cell->spec->name) : NULL;
 
 	return o ? outcome_parse(o->valuestring) : OUTCOME_OK;
 }
@@ -206,7 +208,7 @@ static void need_count(struct need_sum *sum, const struct run *run, const struct
 		sum->n_open++;
 		return;
 	}
-	if (outcome_is_failure(o) || (o == OUTCOME_SKIPPED && c->part && c->blocked))
+	if (outcome_is_failure(o))
 		sum->n_failed++;
 	if (!is_well(c, o)) {
 		sum->n_not_ok++;
@@ -233,8 +235,8 @@ static struct need_sum need_sum(const struct cell *cell, const struct spec_need 
 	return sum;
 }
 
-static enum readiness need_readiness(const struct cell *cell, const struct spec_need *need,
-	char **ret_reason)
+static enum readiness need_readiness(
+	const struct cell *cell, const struct spec_need *need, char **ret_reason)
 {
 	const char *stage = cell->run->def->stages[need->stage].name;
 	struct need_sum sum = need_sum(cell, need);
@@ -273,7 +275,8 @@ static enum readiness cell_readiness(const struct cell *cell, char **ret_reason)
 	return all;
 }
 
-/* --- steps ----------------------------------------------------------------------------------------- */
+/* --- steps
+ * ----------------------------------------------------------------------------------------- */
 
 static void step_end(struct step *step, enum outcome outcome, bool blocked, const char *reason)
 {
@@ -310,13 +313,13 @@ static bool step_is_skipped(struct step *step)
 	}
 	if (cell->stop) {
 		reason = xasprintf("the cell was stopped: %s", stop_reason_name(cell->stop));
-		step_end(step, OUTCOME_SKIPPED, true, reason);
+		step_end(step, stop_outcome(cell->stop), false, reason);
 		return true;
 	}
 	earlier_failed(cell, step->index, &failed);
 	if (step->spec->when == WHEN_OK && failed) {
-		reason = xasprintf("step %s is %s", failed->spec->name,
-			outcome_name(failed->outcome));
+		reason = xasprintf(
+			"step %s is %s", failed->spec->name, outcome_name(failed->outcome));
 		step_end(step, OUTCOME_SKIPPED, true, reason);
 		return true;
 	}
@@ -383,7 +386,8 @@ void step_attempt_ended(struct step *step, struct attempt *a)
 	run_touch(step->cell->run);
 }
 
-/* --- the cells of a run ----------------------------------------------------------------------------- */
+/* --- the cells of a run
+ * ----------------------------------------------------------------------------- */
 
 static void cell_enter_running(struct cell *cell)
 {
@@ -395,8 +399,8 @@ static void cell_enter_running(struct cell *cell)
 	if (cell->stage->started_at == 0) {
 		cell->stage->started_at = cell->started_at;
 		if (stage->deadline)
-			timer_set_boot(core, &cell->stage->deadline,
-				core_boot(core) + stage->deadline);
+			timer_set_boot(
+				core, &cell->stage->deadline, core_boot(core) + stage->deadline);
 	}
 	cell_notice(cell, EVENT_CELL_STARTED, "%s/%s begins", cell->run->name, cell->spec->name);
 	cell_proceed(cell);
@@ -476,7 +480,8 @@ void cell_interrupt(struct cell *cell)
 		action_stop(a->open, STOP_SHUTDOWN);
 }
 
-/* --- for readers -------------------------------------------------------------------------------------- */
+/* --- for readers
+ * -------------------------------------------------------------------------------------- */
 
 char **cell_holds_up(const struct cell *cell)
 {
@@ -512,7 +517,8 @@ char *cell_waits_for(const struct cell *cell)
 		struct need_sum sum = need_sum(cell, &stage->needs[i]);
 
 		if (sum.n_open > 0)
-			return xasprintf("waits for %s", cell->run->def->stages[stage->needs[i].stage].name);
+			return xasprintf(
+				"waits for %s", cell->run->def->stages[stage->needs[i].stage].name);
 	}
 	return xstrdup("waits for its run to begin");
 }

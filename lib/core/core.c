@@ -13,7 +13,11 @@
 #include "core/slot.h"
 #include "core/timer.h"
 
-/* --- made and freed ---------------------------------------------------------------------------------- */
+/* A wall clock that moves so far from boot time was set. */
+#define CLOCK_SET USEC_MINUTE
+
+/* --- made and freed
+ * ---------------------------------------------------------------------------------- */
 
 struct core *core_new(const struct core_ports *ports)
 {
@@ -31,6 +35,7 @@ struct core *core_new(const struct core_ports *ports)
 	list_init(&core->durables);
 	list_init(&core->drains);
 	core->started_at = core_now(core);
+	core->wall_ahead = core->started_at - core_boot(core);
 	return core;
 }
 
@@ -69,7 +74,8 @@ void core_free(struct core *core)
 	free(core);
 }
 
-/* --- configuration ------------------------------------------------------------------------------------ */
+/* --- configuration
+ * ------------------------------------------------------------------------------------ */
 
 /* A job that is gone keeps what is still active of it. */
 static void drop_jobs(struct core *core)
@@ -108,7 +114,8 @@ void core_configure(struct core *core, struct spec *spec, const struct spec_worl
 	spec_free(old);
 }
 
-/* --- the turn -------------------------------------------------------------------------------------------- */
+/* --- the turn
+ * -------------------------------------------------------------------------------------------- */
 
 static bool advance_dirty(struct core *core)
 {
@@ -124,6 +131,18 @@ static bool advance_dirty(struct core *core)
 	return any;
 }
 
+/* Somebody set the wall clock: slots are looked at anew. */
+static void watch_clock(struct core *core)
+{
+	usec_t ahead = core_now(core) - core_boot(core), by = ahead - core->wall_ahead;
+
+	if (by < CLOCK_SET && by > -CLOCK_SET)
+		return;
+	core->wall_ahead = ahead;
+	for (size_t i = 0; core->loaded && i < core->n_jobs; i++)
+		job_schedule(core, core->jobs[i]);
+}
+
 /* What can be done now: what is due, what became ready, who gets a place; until nothing is left.
  * Then everything recorded goes out as one unit, and the clock is asked for the next time. */
 void core_run(struct core *core)
@@ -133,6 +152,7 @@ void core_run(struct core *core)
 	if (core->running)
 		return;
 	core->running = true;
+	watch_clock(core);
 	do {
 		any = timers_fire(core);
 		any |= advance_dirty(core);
@@ -145,7 +165,8 @@ void core_run(struct core *core)
 	core->running = false;
 }
 
-/* --- the store ---------------------------------------------------------------------------------------------- */
+/* --- the store
+ * ---------------------------------------------------------------------------------------------- */
 
 static void load_job_row(struct core *core, const cJSON *row)
 {
@@ -263,17 +284,14 @@ static void load_all(struct core *core, const cJSON *loaded)
 	const cJSON *item;
 
 	forget_runs(core);
-	cJSON_ArrayForEach(item, json_get(loaded, "jobs"))
-		load_job_row(core, item);
-	cJSON_ArrayForEach(item, json_get(loaded, "usual"))
-		load_usual(core, item);
-	cJSON_ArrayForEach(item, json_get(loaded, "red"))
-		load_red(core, item);
-	cJSON_ArrayForEach(item, json_get(loaded, "runs"))
-		load_run(core, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "jobs")) load_job_row(core, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "usual")) load_usual(core, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "red")) load_red(core, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "runs")) load_run(core, item);
+	core->server_now = json_time(loaded, "now");
+	core->server_now_boot = core_boot(core);
 	core->loaded = true;
-	list_for_each(node, &core->runs)
-		resume_run(core, list_entry(node, struct run, in_core));
+	list_for_each(node, &core->runs) resume_run(core, list_entry(node, struct run, in_core));
 }
 
 void core_store_ready(struct core *core, uint64_t epoch, const cJSON *loaded)
@@ -284,14 +302,13 @@ void core_store_ready(struct core *core, uint64_t epoch, const cJSON *loaded)
 	free(core->holder);
 	core->store_why = core->holder = NULL;
 	core->places_changed = true;
-	core_notice(core, EVENT_STORE_READY, NULL, "the store is ready; this daemon leads, epoch %llu",
-		(unsigned long long)epoch);
+	core_notice(core, EVENT_STORE_READY, NULL,
+		"the store is ready; this daemon leads, epoch %llu", (unsigned long long)epoch);
 	if (loaded)
 		load_all(core, loaded);
 	for (size_t i = 0; i < core->n_jobs; i++)
 		job_schedule(core, core->jobs[i]);
-	list_for_each(node, &core->runs)
-		run_touch(list_entry(node, struct run, in_core));
+	list_for_each(node, &core->runs) run_touch(list_entry(node, struct run, in_core));
 }
 
 void core_store_away(struct core *core, const char *why)

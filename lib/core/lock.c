@@ -166,6 +166,8 @@ bool places_grant(struct core *core)
 	{
 		struct place *p = list_entry(node, struct place, link);
 
+		if (core->spec && core->n_places >= core->spec->max_attempts)
+			break;
 		if (!locks_left(core, p)) {
 			claim_locks(core, p);
 			continue;

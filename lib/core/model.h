@@ -168,6 +168,7 @@ struct action {
 	char *machine;  /* whose shim it is */
 	uint64_t epoch;
 	usec_t intent_at, started_at, ended_at, deadline_at;
+	usec_t intent_boot;
 	enum stop_reason stop; /* asked of the launcher */
 	cJSON *status, *note;
 	/* while it is under way */
@@ -255,6 +256,8 @@ struct core {
 	bool running; /* inside core_run */
 	bool freeing; /* inside core_free: nobody calls back any more */
 	usec_t started_at; /* the wall clock at core_new() */
+	usec_t wall_ahead; /* of boot time, when last looked at */
+	usec_t server_now, server_now_boot; /* the server's clock at the load, and ours; 0: unknown */
 };
 
 static inline usec_t core_now(const struct core *core)

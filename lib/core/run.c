@@ -17,8 +17,8 @@ static void run_deadline_fired(struct core *core, struct timer *t)
 	_cleanup_free_ char *why = NULL;
 	char span[DURATION_MAX];
 
-	why = xasprintf("the job's deadline of %s passed",
-		format_duration(run->def->deadline, span));
+	why = xasprintf(
+		"the job's deadline of %s passed", format_duration(run->def->deadline, span));
 	run_stop(run, STOP_TIMED_OUT, why);
 }
 
@@ -193,9 +193,10 @@ static bool is_by_hand(enum trigger t)
 	return t == TRIGGER_MANUAL || t == TRIGGER_RETRY;
 }
 
-/* The job's active runs, counted by what overlap asks. */
+/* The job's active runs, counted by what overlap asks: the last of each, or NULL. */
 struct company {
-	struct run *by_slot, *by_hand, *waiting; /* one of each, or NULL */
+	struct run *by_slot, *by_hand;
+	struct run *waiting; /* by a slot, and not begun */
 };
 
 static struct company company_of(const struct job *job)
@@ -206,12 +207,13 @@ static struct company company_of(const struct job *job)
 	{
 		struct run *run = list_entry(node, struct run, in_job);
 
+		if (is_by_hand(run->trigger)) {
+			c.by_hand = run;
+			continue;
+		}
+		c.by_slot = run;
 		if (run->state == LIFE_WAITING)
 			c.waiting = run;
-		if (is_by_hand(run->trigger))
-			c.by_hand = run;
-		else
-			c.by_slot = run;
 	}
 	return c;
 }
@@ -228,10 +230,8 @@ static bool hand_may_join(const struct job *job, const struct company *c, char *
 
 	switch (job->spec->overlap) {
 	case OVERLAP_ALLOW:
+	case OVERLAP_QUEUE: /* it waits */
 		return true;
-	case OVERLAP_QUEUE:
-		return c->waiting ? refuse(ret_reason, c->waiting, "waits already (overlap is queue)")
-				  : true;
 	case OVERLAP_SKIP:
 		return active ? refuse(ret_reason, active, "is active (overlap is skip)") : true;
 	case OVERLAP_CANCEL_OTHER:
@@ -248,13 +248,14 @@ static void cancel_those_by_slot(struct job *job)
 		struct run *run = list_entry(node, struct run, in_job);
 
 		if (!is_by_hand(run->trigger))
-			run_stop(run, STOP_CANCELLED, "a later slot came (overlap is cancel_other)");
+			run_stop(
+				run, STOP_CANCELLED, "a later slot came (overlap is cancel_other)");
 	}
 }
 
 /* A slot that finds only runs started by hand waits for them; catch-up runs wait for each other. */
-static bool slot_may_join(struct job *job, enum trigger trigger, const struct company *c,
-	char **ret_reason)
+static bool slot_may_join(
+	struct job *job, enum trigger trigger, const struct company *c, char **ret_reason)
 {
 	switch (job->spec->overlap) {
 	case OVERLAP_ALLOW:

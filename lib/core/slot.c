@@ -135,12 +135,26 @@ static void arm(struct core *core, struct job *job)
 static bool same_schedule(const struct job *job)
 {
 	return str_eq(job->schedule, job->spec->schedule) &&
-		str_eq(job->timezone, job->spec->timezone);
+	       str_eq(job->timezone, job->spec->timezone);
+}
+
+static bool is_reboot(const struct job *job)
+{
+	return job->spec->cron && cron_is_reboot(job->spec->cron);
+}
+
+static void see_boot(struct core *core, struct job *job)
+{
+	free(job->boot_id);
+	job->boot_id = xstrdup(core->ports.boot_id);
+	job->stored = false;
 }
 
 static void restart_slots(struct core *core, struct job *job)
 {
 	job->last_slot = core_now(core);
+	if (is_reboot(job))
+		see_boot(core, job); /* an edit never fires into the past */
 	free(job->schedule);
 	free(job->timezone);
 	job->schedule = xstrdup(job->spec->schedule);
@@ -148,23 +162,41 @@ static void restart_slots(struct core *core, struct job *job)
 	job->stored = false;
 }
 
-/* @reboot keys on the boot id; a job that is new to the store begins with the next boot. */
+static void slot_fire(struct core *core, struct job *job, usec_t slot, enum trigger trigger);
+
+/* @reboot keys on the boot id; a job that is new to the store begins with the next boot, and one
+ * that is paused lets this one pass. */
 static void reboot_slot(struct core *core, struct job *job)
 {
 	bool is_new = !job->boot_id;
 	usec_t now = core_now(core);
-	struct run *run;
 
-	if (!job->spec->cron || !cron_is_reboot(job->spec->cron) || job->paused ||
-		str_eq(job->boot_id, core->ports.boot_id))
+	if (!is_reboot(job) || str_eq(job->boot_id, core->ports.boot_id))
 		return;
-	free(job->boot_id);
-	job->boot_id = xstrdup(core->ports.boot_id);
-	job->stored = false;
-	if (is_new)
+	see_boot(core, job);
+	if (!is_new && !job->paused)
+		slot_fire(core, job, now - now % USEC_SEC, TRIGGER_SCHEDULE);
+}
+
+/* A job that is no longer configured forgets with what its last slot was made: should it come back,
+ * slots count from then. */
+static void forget_schedule(struct core *core, struct job *job)
+{
+	if (!job->schedule || core->store != STORE_READY || !core->loaded)
 		return;
-	run = run_create(core, job, TRIGGER_SCHEDULE, now - now % USEC_SEC);
-	record_slot(core, job, run->scheduled_for, run, NULL, 0, 1);
+	free(TAKE_PTR(job->schedule));
+	free(TAKE_PTR(job->timezone));
+	record_job(core, job);
+}
+
+/* What the server's clock would say now, as far as this one knows; and its own. */
+static usec_t trusted_now(const struct core *core)
+{
+	usec_t now = core_now(core);
+
+	if (!core->server_now)
+		return now;
+	return MAX(now, core->server_now + core_boot(core) - core->server_now_boot);
 }
 
 void job_schedule(struct core *core, struct job *job)
@@ -172,13 +204,16 @@ void job_schedule(struct core *core, struct job *job)
 	if (!job->spec || core->store != STORE_READY) {
 		timer_clear(core, &job->slot_timer);
 		job->next_slot = USEC_INFINITY;
+		if (!job->spec)
+			forget_schedule(core, job);
 		return;
 	}
 	if (job->last_slot == 0 || !same_schedule(job)) {
 		restart_slots(core, job);
-	} else if (job->last_slot > core_now(core) + SLOT_TOO_FAR_AHEAD) {
+	} else if (job->last_slot > trusted_now(core) + SLOT_TOO_FAR_AHEAD) {
 		core_notice(core, EVENT_ALARM, &(struct core_notice){.job = job->name},
-			"%s: its last slot lies far in the future (was the clock wrong?): slots count "
+			"%s: its last slot lies far in the future (was the clock wrong?): slots "
+			"count "
 			"from now",
 			job->name);
 		restart_slots(core, job);
@@ -202,7 +237,8 @@ static void flood_add(struct flood *f, usec_t slot)
 	f->last = slot;
 }
 
-static void skip_slots(struct core *core, struct job *job, const struct flood *f, const char *reason)
+static void skip_slots(
+	struct core *core, struct job *job, const struct flood *f, const char *reason)
 {
 	char at[INSTANT_MAX];
 
@@ -211,27 +247,52 @@ static void skip_slots(struct core *core, struct job *job, const struct flood *f
 	record_slot(core, job, f->first, NULL, reason, f->count > 1 ? f->last : 0, f->count);
 	instant_format_slot(f->first, at);
 	core_notice(core, EVENT_SLOT_SKIPPED, &(struct core_notice){.job = job->name},
-		"%s: %llu slot%s from %s on skipped: %s", job->name,
-		(unsigned long long)f->count, f->count > 1 ? "s" : "", at, reason);
+		"%s: %llu slot%s from %s on skipped: %s", job->name, (unsigned long long)f->count,
+		f->count > 1 ? "s" : "", at, reason);
 }
 
-static void skip_slot(struct core *core, struct job *job, usec_t slot, const char *reason)
+/* The slot becomes a run, unless `overlap` says no: then the reason. */
+static char *slot_try(struct core *core, struct job *job, usec_t slot, enum trigger trigger)
 {
-	skip_slots(core, job, &(struct flood){.first = slot, .last = slot, .count = 1}, reason);
-}
-
-/* The slot becomes a run, unless `overlap` says no. */
-static void slot_fire(struct core *core, struct job *job, usec_t slot, enum trigger trigger)
-{
-	_cleanup_free_ char *reason = NULL;
+	char *reason = NULL;
 	struct run *run;
 
-	if (!run_overlap_allows(core, job, trigger, &reason)) {
-		skip_slot(core, job, slot, reason);
-		return;
-	}
+	if (!run_overlap_allows(core, job, trigger, &reason))
+		return reason;
 	run = run_create(core, job, trigger, slot);
 	record_slot(core, job, slot, run, NULL, 0, 1);
+	return NULL;
+}
+
+static void slot_fire(struct core *core, struct job *job, usec_t slot, enum trigger trigger)
+{
+	_cleanup_free_ char *reason = slot_try(core, job, slot, trigger);
+
+	if (reason)
+		skip_slots(core, job, &(struct flood){.first = slot, .last = slot, .count = 1},
+			reason);
+}
+
+/* Many at once: those that follow one another and are skipped for one reason are one flood. */
+static void slots_fire(struct core *core, struct job *job, const usec_t *slots, size_t n)
+{
+	_cleanup_free_ char *last = NULL;
+	struct flood flood = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *reason = slot_try(core, job, slots[i], TRIGGER_SCHEDULE);
+
+		if (flood.count && !str_eq(reason, last)) {
+			skip_slots(core, job, &flood, last);
+			flood.count = 0;
+		}
+		if (!reason)
+			continue;
+		flood_add(&flood, slots[i]);
+		free(last);
+		last = TAKE_PTR(reason);
+	}
+	skip_slots(core, job, &flood, last);
 }
 
 /* Missed slots: which of them `catch_up` still runs. The last ones that it may, in a ring. */
@@ -284,32 +345,50 @@ static const char *missed_reason(const struct spec_job *spec)
 	return NULL;
 }
 
-void job_slots_due(struct core *core, struct job *job)
+/* Slots that are merely late. */
+struct on_time {
+	usec_t *slots;
+	size_t n, cap;
+};
+
+static void look_at_slots(
+	struct core *core, struct job *job, struct on_time *on_time, struct missed *missed)
 {
 	const struct spec_job *spec = job->spec;
-	usec_t now = core_now(core), slot = job->last_slot, on_time[64];
-	struct missed missed = {.most = spec ? catch_up_most(spec) : 0};
-	size_t n_on_time = 0;
+	usec_t now = core_now(core), slot = job->last_slot;
 
-	if (!spec || job->paused || core->store != STORE_READY || !core->loaded)
-		return;
 	while (job_next_slot(job, slot, &slot) && slot <= now) {
 		job->last_slot = slot;
 		job->stored = false;
-		if (now - slot <= spec->start_grace && n_on_time < ARRAY_SIZE(on_time))
-			on_time[n_on_time++] = slot;
-		else
-			missed_add(&missed, slot, now - slot <= spec->catch_up_window);
+		if (now - slot > spec->start_grace) {
+			missed_add(missed, slot, now - slot <= spec->catch_up_window);
+			continue;
+		}
+		XGROW(on_time->slots, on_time->n, on_time->cap);
+		on_time->slots[on_time->n++] = slot;
 	}
-	if (spec->catch_up == CATCH_UP_LAST && n_on_time > 0 && missed.n > 0) {
+}
+
+void job_slots_due(struct core *core, struct job *job)
+{
+	const struct spec_job *spec = job->spec;
+	struct on_time on_time = {0};
+	struct missed missed = {0};
+
+	if (!spec || core->store != STORE_READY || !core->loaded)
+		return;
+	missed.most = catch_up_most(spec);
+	if (!job->paused)
+		look_at_slots(core, job, &on_time, &missed);
+	if (spec->catch_up == CATCH_UP_LAST && on_time.n > 0 && missed.n > 0) {
 		flood_add(&missed.rest, missed.keep[0]);
 		missed.n = 0;
 	}
 	skip_slots(core, job, &missed.rest, missed_reason(spec));
 	for (size_t i = 0; i < missed.n; i++)
 		slot_fire(core, job, missed.keep[i], TRIGGER_CATCH_UP);
-	for (size_t i = 0; i < n_on_time; i++)
-		slot_fire(core, job, on_time[i], TRIGGER_SCHEDULE);
+	slots_fire(core, job, on_time.slots, on_time.n);
+	free(on_time.slots);
 	if (!job->stored) {
 		record_job(core, job);
 		job->stored = true;
