@@ -149,7 +149,7 @@ static void intend(struct action *action)
 	action->epoch = core->epoch;
 	action->intent_at = core_now(core);
 	action->intent_boot = core_boot(core);
-	action->deadline_at = action->intent_at + action->attempt->step->spec->timeout +
+	action->deadline_at = core_server_now(core) + action->attempt->step->spec->timeout +
 			      (grace ? grace : KILL_AFTER_MOST) + INTENT_SLACK;
 	action->durable = false;
 	record_action(action);
@@ -416,6 +416,8 @@ static void action_try_effect(struct action *action)
 	}
 	wipe_values(action);
 	go_out(action);
+	if (action->finding && action->attempt->stop)
+		action_stop(action, action->attempt->stop);
 }
 
 void action_pause(struct action *action, usec_t span)

@@ -399,7 +399,9 @@ static void take_stop(struct attempt *a, const struct action_status *s)
 {
 	if (!s || a->stop || (s->stop != STOP_CANCELLED && s->stop != STOP_FAIL_FAST))
 		return;
-	a->stop = a->step->cell->stop = s->stop;
+	a->stop = s->stop;
+	if (!a->step->cell->stop)
+		a->step->cell->stop = s->stop;
 	a->stop_why = xasprintf("it was stopped: %s", stop_reason_name(s->stop));
 }
 
@@ -466,8 +468,8 @@ bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why)
 		action_stop(a->open, reason);
 		return a->state == ATTEMPT_ENDED;
 	}
-	if (a->state == ATTEMPT_FOREIGN)
-		return false;
+	if (a->state == ATTEMPT_FOREIGN || (a->open && a->open->finding))
+		return false; /* its process may run: action_stop() once it is found */
 	if (a->open) {
 		struct action *action = a->open;
 
@@ -504,7 +506,9 @@ static void resume_process(struct attempt *a, struct action *action, const struc
 		return;
 	}
 	a->state = ATTEMPT_FOREIGN;
-	timer_set_wall(action->core, &action->wait, action->deadline_at);
+	timer_set_boot(action->core, &action->wait,
+		core_boot(action->core) +
+			MAX(action->deadline_at - core_server_now(action->core), 0));
 }
 
 static void resume_call(struct attempt *a, struct action *action)

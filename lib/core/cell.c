@@ -46,6 +46,7 @@ void cell_fini(struct cell *cell)
 		step_fini(&cell->steps[i]);
 	free(cell->steps);
 	free(cell->reason);
+	free(cell->stop_why);
 }
 
 bool outcome_is_failure(enum outcome o)
@@ -340,17 +341,22 @@ static void step_begin(struct step *step)
 static void cell_proceed(struct cell *cell)
 {
 	struct step *step;
+	bool skipped = false;
 
-	while ((step = current_step(cell))) {
-		if (step->state == LIFE_RUNNING)
-			return;
+	while ((step = current_step(cell)) && step->state != LIFE_RUNNING) {
 		if (step->state == LIFE_WAITING && !step_is_skipped(step)) {
 			step_begin(step);
 			if (step->state != LIFE_ENDED)
-				return;
+				break;
+		} else {
+			skipped = true;
 		}
 		cell->current++;
 	}
+	if (step && skipped)
+		record_cell(cell);
+	if (step)
+		return;
 	if (cell->state != LIFE_ENDED)
 		cell_conclude(cell);
 }
@@ -460,10 +466,15 @@ void cell_stop(struct cell *cell, enum stop_reason reason, const char *why)
 
 	if (cell->state == LIFE_ENDED)
 		return;
-	cell->stop = reason;
+	if (!cell->stop) {
+		cell->stop = reason;
+		cell->stop_why = xstrdup(why);
+	}
 	a = step ? open_attempt(step) : NULL;
-	if (a && !attempt_stop(a, reason, why))
+	if (a && !attempt_stop(a, reason, why)) {
+		record_cell(cell);
 		return; /* its end will come */
+	}
 	for (size_t i = cell->current; i < cell->n_steps; i++)
 		if (cell->steps[i].state != LIFE_ENDED)
 			step_end(&cell->steps[i], outcome, false, why);

@@ -61,7 +61,7 @@ void core_free(struct core *core)
 		return;
 	core->freeing = true;
 	forget_runs(core);
-	operations_fail(core, CORE_E_REFUSED, "the daemon ends");
+	operations_end(core);
 	for (size_t i = 0; i < core->n_jobs; i++)
 		job_free(core, core->jobs[i]);
 	free(core->jobs);
@@ -212,6 +212,7 @@ static void load_red(struct core *core, const cJSON *loaded)
 	run->detached = true;
 	run_free(run->job->red);
 	run->job->red = run;
+	run->job->judged = run->number;
 }
 
 static void load_run(struct core *core, const cJSON *loaded)
@@ -265,8 +266,12 @@ static void resume_run(struct core *core, struct run *run)
 	for (unsigned i = 0; i < run->def->n_cells; i++) {
 		struct cell *cell = &run->cells[i];
 
-		if (cell->part && cell->state == LIFE_RUNNING && cell->current < cell->n_steps)
+		if (!cell->part || cell->state != LIFE_RUNNING)
+			continue;
+		if (cell->current < cell->n_steps)
 			resume_step(core, &cell->steps[cell->current]);
+		if (cell->stop)
+			cell_stop(cell, cell->stop, cell->stop_why);
 	}
 	run_touch(run);
 }

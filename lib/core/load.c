@@ -110,6 +110,10 @@ static void load_cell(struct run *run, const cJSON *row)
 	cell->ended_at = json_time(row, "ended_at");
 	cJSON_ArrayForEach(step, json_get(row, "steps"))
 	{
+		if (json_string(step, "stop")) {
+			cell->stop = stop_reason_parse(json_string(step, "stop"));
+			cell->stop_why = xstrdup(json_string(step, "stop_why"));
+		}
 		if (i < cell->n_steps)
 			load_step(&cell->steps[i++], step);
 	}
@@ -241,8 +245,8 @@ static void derive_counts(struct run *run)
 /* --- the run ------------------------------------------------------------------------------------- */
 
 /* The job's present definition where it is the same one: shared, not built again. */
-static struct spec_job *definition_of(struct core *core, struct job *job, const cJSON *row,
-	const char *body, char **ret_error)
+static struct spec_job *definition_of(
+	struct core *core, struct job *job, const cJSON *row, const char *body, char **ret_error)
 {
 	const char *hash = json_string(row, "definition");
 	struct spec_job *def;
@@ -307,12 +311,9 @@ struct run *record_to_run(struct core *core, const cJSON *loaded, char **ret_err
 	run = run_new(core, job, def);
 	load_head(run, row);
 	load_only(run, json_get(row, "only_cells"));
-	cJSON_ArrayForEach(item, json_get(loaded, "cells"))
-		load_cell(run, item);
-	cJSON_ArrayForEach(item, json_get(loaded, "attempts"))
-		load_attempt(run, item);
-	cJSON_ArrayForEach(item, json_get(loaded, "actions"))
-		load_action(run, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "cells")) load_cell(run, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "attempts")) load_attempt(run, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "actions")) load_action(run, item);
 	derive_counts(run);
 	return run;
 }

@@ -46,7 +46,8 @@ struct job {
 	enum outcome last_outcome;
 	usec_t last_ended_at;
 	struct list runs;            /* active ones, oldest first: run.in_job */
-	struct run *red;             /* the last ended run, where it was not ok */
+	struct run *red;             /* the last ended run, where it was not ok; cancelled ones aside */
+	uint64_t judged;             /* the number of that last one, ok or not; 0: unknown */
 	struct usual_time *usual;
 	size_t n_usual, cap_usual;
 	bool stored; /* its row is as the fields say */
@@ -131,6 +132,7 @@ struct cell {
 	size_t n_steps;
 	unsigned current;
 	enum stop_reason stop; /* somebody asked for its end: no further step begins */
+	char *stop_why;
 };
 
 /* --- attempt ------------------------------------------------------------------------------ */
@@ -268,4 +270,11 @@ static inline usec_t core_now(const struct core *core)
 static inline usec_t core_boot(const struct core *core)
 {
 	return core->ports.clock.boot(core->ports.clock.self);
+}
+
+/* The server's clock, as far as this one knows: what two machines can agree on. */
+static inline usec_t core_server_now(const struct core *core)
+{
+	return core->server_now ? core->server_now + core_boot(core) - core->server_now_boot
+				: core_now(core);
 }

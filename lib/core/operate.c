@@ -10,7 +10,8 @@
 #include "core/slot.h"
 #include "core/view.h"
 
-/* --- answers -------------------------------------------------------------------------------------- */
+/* --- answers
+ * -------------------------------------------------------------------------------------- */
 
 void op_answer(struct core *core, struct core_op *op, enum core_error error, char *take_message,
 	cJSON *take_result)
@@ -81,11 +82,23 @@ void operations_fail(struct core *core, enum core_error error, const char *messa
 	operations_answer(core);
 }
 
+void operations_end(struct core *core)
+{
+	while (!list_empty(&core->drains)) {
+		struct core_op *op = list_entry(list_first(&core->drains), struct core_op, link);
+
+		list_remove(&op->link);
+		op_answer(core, op, CORE_E_REFUSED, xstrdup("the daemon ends"), NULL);
+	}
+	operations_fail(core, CORE_E_REFUSED, "the daemon ends");
+}
+
 static bool store_refuses(struct core *core, struct core_op *op)
 {
 	if (core->store == STORE_STANDBY)
 		op_answer(core, op, CORE_E_NOT_LEADER,
-			xasprintf("another daemon leads: %s", core->holder ? core->holder : "unknown"),
+			xasprintf("another daemon leads: %s",
+				core->holder ? core->holder : "unknown"),
 			NULL);
 	else if (core->store == STORE_AWAY || !core->loaded)
 		op_answer(core, op, CORE_E_NO_STORE,
@@ -96,8 +109,8 @@ static bool store_refuses(struct core *core, struct core_op *op)
 	return true;
 }
 
-static void note_operation(struct core *core, struct core_op *op, const char *method,
-	const char *subject)
+static void note_operation(
+	struct core *core, struct core_op *op, const char *method, const char *subject)
 {
 	const char *who = op->who ? op->who : "somebody";
 
@@ -117,7 +130,8 @@ void core_audit(struct core *core, const char *who, const char *method, const ch
 		record_audit(core, who, method, subject, reason, granted, answer);
 }
 
-/* --- jobs by name ----------------------------------------------------------------------------------- */
+/* --- jobs by name
+ * ----------------------------------------------------------------------------------- */
 
 static struct job *job_asked_for(struct core *core, struct core_op *op, const char *name)
 {
@@ -140,7 +154,8 @@ static struct job *job_asked_for(struct core *core, struct core_op *op, const ch
 	return NULL;
 }
 
-/* --- narrowing ---------------------------------------------------------------------------------------- */
+/* --- narrowing
+ * ---------------------------------------------------------------------------------------- */
 
 static void add_choice(struct buf *choices, const char *value)
 {
@@ -222,8 +237,8 @@ static char *choice_left_open(const struct spec_job *spec, const struct core_onl
 }
 
 /* Several values of one key add up; a stage without the dimension stays whole. */
-static bool only_has_cell(const struct run *run, const struct cell *cell, const struct core_only *only,
-	size_t n)
+static bool only_has_cell(
+	const struct run *run, const struct cell *cell, const struct core_only *only, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const char *value = spec_cell_value(run->def, cell->spec, only[i].key);
@@ -239,7 +254,9 @@ static bool only_has_cell(const struct run *run, const struct cell *cell, const 
 	return true;
 }
 
-/* --- start ------------------------------------------------------------------------------------------------ */
+/* --- start
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool may_begin(struct core *core, struct core_op *op, struct job *job, enum trigger trigger)
 {
@@ -255,8 +272,8 @@ static bool may_begin(struct core *core, struct core_op *op, struct job *job, en
 	return false;
 }
 
-static struct run *run_by_hand(struct core *core, struct core_op *op, struct job *job,
-	enum trigger trigger)
+static struct run *run_by_hand(
+	struct core *core, struct core_op *op, struct job *job, enum trigger trigger)
 {
 	struct run *run = run_create(core, job, trigger, 0);
 
@@ -297,7 +314,9 @@ void core_start(struct core *core, struct core_op *op, const char *job_name,
 	op_answer_durable(core, op, result);
 }
 
-/* --- cancel ------------------------------------------------------------------------------------------------- */
+/* --- cancel
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static unsigned cancel_cells(struct run *run, const struct ref_target *t, const char *why)
 {
@@ -349,8 +368,8 @@ void core_cancel(struct core *core, struct core_op *op, const char *ref_text)
 	}
 	run = active_run(core, &ref);
 	if (!run) {
-		op_answer(core, op, CORE_E_NO_SUCH,
-			xasprintf("%s: no such active run", ref_text), NULL);
+		op_answer(core, op, CORE_E_NO_SUCH, xasprintf("%s: no such active run", ref_text),
+			NULL);
 	} else if (!ref_resolve(run, ref.path, &target, &error)) {
 		op_answer(core, op, CORE_E_NO_SUCH, TAKE_PTR(error), NULL);
 	} else {
@@ -371,7 +390,9 @@ void core_cancel(struct core *core, struct core_op *op, const char *ref_text)
 	ref_fini(&ref);
 }
 
-/* --- retry ----------------------------------------------------------------------------------------------------- */
+/* --- retry
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 struct retry_wish {
 	struct core_only *only;
@@ -427,8 +448,8 @@ static bool retry_is_active(const struct job *job, const struct run *old, const 
 }
 
 /* The names of the cells that would run, for the answer. */
-static cJSON *retry_cells(const struct run *old, const struct spec_job *spec,
-	const struct retry_wish *w)
+static cJSON *retry_cells(
+	const struct run *old, const struct spec_job *spec, const struct retry_wish *w)
 {
 	cJSON *cells = cJSON_CreateArray();
 	struct run view = {.def = (struct spec_job *)spec};
@@ -476,8 +497,8 @@ static void make_retry(struct core *core, struct core_op *op, struct run *old, c
 	op_answer_durable(core, op, result);
 }
 
-static void retry_found(struct core *core, struct core_op *op, struct run *old, const char *path,
-	void *context)
+static void retry_found(
+	struct core *core, struct core_op *op, struct run *old, const char *path, void *context)
 {
 	const struct retry_wish *w = context;
 	const struct run *active = NULL;
@@ -520,8 +541,8 @@ static void retry_found(struct core *core, struct core_op *op, struct run *old, 
 	}
 }
 
-void core_retry(struct core *core, struct core_op *op, const char *run, const struct core_only *only,
-	size_t n_only, bool dry_run)
+void core_retry(struct core *core, struct core_op *op, const char *run,
+	const struct core_only *only, size_t n_only, bool dry_run)
 {
 	struct retry_wish *w;
 
@@ -536,7 +557,9 @@ void core_retry(struct core *core, struct core_op *op, const char *run, const st
 	op_with_run(core, op, run, w, retry_found, retry_wish_free);
 }
 
-/* --- pause, drain ------------------------------------------------------------------------------------------------ */
+/* --- pause, drain
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* Slots that pass while a job is paused are no misses: on resume they count from then. */
 void core_pause(struct core *core, struct core_op *op, const char *name, bool paused)
@@ -550,7 +573,7 @@ void core_pause(struct core *core, struct core_op *op, const char *name, bool pa
 		return;
 	if (job->paused != paused) {
 		job->paused = paused;
-		job->last_slot = core_now(core);
+		job->last_slot = slots_now(core);
 		record_job(core, job);
 		job_schedule(core, job);
 	}
@@ -581,6 +604,6 @@ void operations_drained(struct core *core)
 
 bool core_is_drained(const struct core *core)
 {
-	return core->draining && core->n_running == 0 && !core->unit &&
-		list_empty(&core->units) && list_empty(&core->drains);
+	return core->draining && core->n_running == 0 && !core->unit && list_empty(&core->units) &&
+	       list_empty(&core->drains);
 }

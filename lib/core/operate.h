@@ -1,5 +1,5 @@
-/* What admins ask for. Every operation is answered once: a refusal at the end of the turn, the rest after
- * its commit. */
+/* What admins ask for. Every operation is answered once: a refusal at the end of the turn, the rest
+ * after its commit. */
 #pragma once
 #include "core/model.h"
 
@@ -9,14 +9,16 @@ void operations_answer(struct core *core);
 void operations_drained(struct core *core);
 /* Fails every operation that waits. */
 void operations_fail(struct core *core, enum core_error error, const char *message);
+/* The same at the daemon's own end: those that wait for the drain, too. */
+void operations_end(struct core *core);
 
 /* For the files that share the work: operate.c, read.c. */
 void op_answer(struct core *core, struct core_op *op, enum core_error error, char *take_message,
 	cJSON *take_result);
 /* Answers well with this result once what was recorded is durable. */
 void op_answer_durable(struct core *core, struct core_op *op, cJSON *take_result);
-/* The run of a reference, from memory or else from the store; `found` is called with it, or op is answered
- * with the error. The run is borrowed for the call. */
+/* The run of a reference, from memory or else from the store; `found` is called with it, or op is
+ * answered with the error. The run is borrowed for the call. */
 void op_with_run(struct core *core, struct core_op *op, const char *ref_text, void *context,
 	void (*found)(struct core *core, struct core_op *op, struct run *run, const char *path,
 		void *context),

@@ -94,8 +94,7 @@ static void put_row(struct core *core, enum store_table table, char *take_key, c
 
 static void forget_waits(struct list *waits)
 {
-	list_for_each(node, waits)
-		list_entry(node, struct commit_wait, link)->pending = false;
+	list_for_each(node, waits) list_entry(node, struct commit_wait, link)->pending = false;
 	while (!list_empty(waits))
 		list_remove(list_first(waits));
 }
@@ -287,6 +286,10 @@ static cJSON *steps_to_json(const struct cell *cell)
 		json_set_bool(o, "blocked", s->blocked);
 		if (s->outputs)
 			json_set(o, "outputs", cJSON_Duplicate(s->outputs, true));
+		if (i == cell->current && cell->stop) {
+			json_set_string(o, "stop", stop_reason_name(cell->stop));
+			json_set_string(o, "stop_why", cell->stop_why);
+		}
 		cJSON_AddItemToArray(steps, o);
 	}
 	return steps;
@@ -309,8 +312,8 @@ void record_cell(struct cell *cell)
 	json_set_time(row, "started_at", cell->started_at);
 	json_set_time(row, "ended_at", cell->ended_at);
 	json_set(row, "steps", steps_to_json(cell));
-	put_row(cell->run->core, TABLE_CELL,
-		xasprintf("%s %u", cell->run->id, cell->spec->index), row);
+	put_row(cell->run->core, TABLE_CELL, xasprintf("%s %u", cell->run->id, cell->spec->index),
+		row);
 }
 
 /* The keys that every row below an attempt has. */
@@ -367,7 +370,7 @@ void record_action(struct action *action)
 	json_set_int(row, "ordinal", action->ordinal);
 	json_set_string(row, "type", action_type_name(action->type));
 	json_set_string(row, "state",
-		action->ended     ? "ended"
+		action->ended	  ? "ended"
 		: action->started ? "started"
 				  : "intent");
 	json_set_bool(row, "repeatable", action->repeatable);

@@ -339,15 +339,16 @@ static void keep_or_retire(struct run *run)
 	list_remove(&run->dirty);
 	if (!list_empty(&job->runs))
 		run_touch(list_entry(list_first(&job->runs), struct run, in_job));
-	if (run->outcome == OUTCOME_OK || run->outcome == OUTCOME_CANCELLED) {
-		if (run->outcome == OUTCOME_OK && job->red) {
-			run_retire(job->red);
-			job->red = NULL;
-		}
+	if (run->outcome == OUTCOME_CANCELLED || run->number < job->judged) {
+		run_retire(run); /* it says nothing about the job, or a later run did */
+		return;
+	}
+	job->judged = run->number;
+	run_retire(TAKE_PTR(job->red));
+	if (run->outcome == OUTCOME_OK) {
 		run_retire(run);
 		return;
 	}
-	run_retire(job->red);
 	job->red = run;
 	run->detached = true;
 }

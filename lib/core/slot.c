@@ -150,9 +150,14 @@ static void see_boot(struct core *core, struct job *job)
 	job->stored = false;
 }
 
+usec_t slots_now(const struct core *core)
+{
+	return MAX(core_now(core), core_server_now(core));
+}
+
 static void restart_slots(struct core *core, struct job *job)
 {
-	job->last_slot = core_now(core);
+	job->last_slot = slots_now(core);
 	if (is_reboot(job))
 		see_boot(core, job); /* an edit never fires into the past */
 	free(job->schedule);
@@ -189,16 +194,6 @@ static void forget_schedule(struct core *core, struct job *job)
 	record_job(core, job);
 }
 
-/* What the server's clock would say now, as far as this one knows; and its own. */
-static usec_t trusted_now(const struct core *core)
-{
-	usec_t now = core_now(core);
-
-	if (!core->server_now)
-		return now;
-	return MAX(now, core->server_now + core_boot(core) - core->server_now_boot);
-}
-
 void job_schedule(struct core *core, struct job *job)
 {
 	if (!job->spec || core->store != STORE_READY) {
@@ -210,7 +205,7 @@ void job_schedule(struct core *core, struct job *job)
 	}
 	if (job->last_slot == 0 || !same_schedule(job)) {
 		restart_slots(core, job);
-	} else if (job->last_slot > trusted_now(core) + SLOT_TOO_FAR_AHEAD) {
+	} else if (job->last_slot > slots_now(core) + SLOT_TOO_FAR_AHEAD) {
 		core_notice(core, EVENT_ALARM, &(struct core_notice){.job = job->name},
 			"%s: its last slot lies far in the future (was the clock wrong?): slots "
 			"count "

@@ -18,3 +18,6 @@ bool job_has_slot(const struct job *job, usec_t at);
 /* A usual time of a cell, ms; -1 when unknown. */
 int64_t job_usual(const struct job *job, const char *cell);
 void job_set_usual(struct job *job, const char *cell, int64_t ms);
+/* From where slots count that begin to count now: a clock that lags behind the server's would name
+ * slots again that were there before. */
+usec_t slots_now(const struct core *core);

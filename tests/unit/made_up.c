@@ -52,8 +52,8 @@ static bool went_well(const struct kind_event *event)
 	return event->type != KIND_ANSWERED || event->http_status == 200;
 }
 
-static void made_up_next(void *state, const struct kind_context *ctx, const struct kind_event *event,
-	struct kind_command *ret)
+static void made_up_next(void *state, const struct kind_context *ctx,
+	const struct kind_event *event, struct kind_command *ret)
 {
 	struct made_up *m = state;
 	const char *word;
@@ -82,7 +82,9 @@ static void made_up_next(void *state, const struct kind_context *ctx, const stru
 		return;
 	}
 	snprintf(ret->action, sizeof(ret->action), "%s%zu", word, m->next);
-	ret->type = str_eq(word, "http") ? KIND_HTTP : str_eq(word, "wait") ? KIND_WAIT : KIND_SPAWN;
+	ret->type = str_eq(word, "http")   ? KIND_HTTP
+		    : str_eq(word, "wait") ? KIND_WAIT
+					   : KIND_SPAWN;
 	ret->repeatable = !str_eq(word, "once");
 	ret->wait = 10 * USEC_SEC;
 }
@@ -99,19 +101,20 @@ static int made_up_spawn(void *state, const struct kind_context *ctx, const char
 static int made_up_request(void *state, const struct kind_context *ctx, const char *action,
 	struct kind_request *ret, char **ret_error)
 {
-	ret->url = xstrdup("http://127.0.0.1/");
+	ret->url = xasprintf("http://127.0.0.1%s/%s", ctx->attempt_directory, action);
 	ret->method = xstrdup("POST");
 	return 0;
 }
 
 const struct kind kind_made_up = {
-	.spec = {
-		.name = "made_up",
-		.value = KEY_GROUP,
-		.doc = "a kind for tests",
-		.keys = keys,
-		.n_keys = ARRAY_SIZE(keys),
-	},
+	.spec =
+		{
+			.name = "made_up",
+			.value = KEY_GROUP,
+			.doc = "a kind for tests",
+			.keys = keys,
+			.n_keys = ARRAY_SIZE(keys),
+		},
 	.new = made_up_new,
 	.free = made_up_free,
 	.next = made_up_next,

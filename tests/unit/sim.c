@@ -1,70 +1,15 @@
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include "tests/unit/unit.h"
-#include "base/heap.h"
-#include "base/json.h"
-#include "base/memory.h"
+#include <unistd.h>
+#include "base/instant.h"
 #include "tests/unit/made_up.h"
-#include "tests/unit/sim.h"
-#include "time/instant.h"
+#include "tests/unit/sim_world.h"
 
-/* --- the world ------------------------------------------------------------------------------------ */
-
-/* Something that will happen. */
-struct happening {
-	struct heap_node at; /* boot */
-	void (*happen)(struct sim *sim, struct happening *h);
-};
-
-struct row {
-	enum store_table table;
-	char *key;
-	cJSON *json;
-};
-
-/* A process: it outlives the core. */
-struct process {
-	struct happening end;
-	struct list link;
-	struct sim *sim;
-	struct action_place place;
-	char *cell;
-	struct sim_script script;
-	struct launch *watched; /* NULL: nobody does */
-	usec_t started_at, ended_at;
-	enum stop_reason stop;
-	bool ended, reported;
-};
-
-struct sim {
-	struct sim_options options;
-	uint64_t dice;
-	usec_t now, boot;
-	usec_t wake_boot, wake_now;
-	struct heap happenings;
-	struct core *core;
-	struct spec *spec;
-	char *config;
-	struct spec_kind specs[16];
-	size_t n_kinds;
-	struct row *rows;
-	size_t n_rows, cap_rows;
-	struct list units; /* submitted, not yet durable */
-	struct happening commit, read;
-	struct list processes;
-	struct list reads, secrets;
-	uint64_t epoch;
-	bool away;
-	unsigned n_starts;
-};
-
-static void at(struct sim *sim, struct happening *h, usec_t in,
-	void (*happen)(struct sim *sim, struct happening *h))
-{
-	h->happen = happen;
-	heap_set(&sim->happenings, &h->at, sim->boot + in);
-}
+/* --- what everything stands on
+ * ------------------------------------------------------------------------ */
 
 uint64_t sim_random(struct sim *sim)
 {
@@ -75,9 +20,85 @@ uint64_t sim_random(struct sim *sim)
 	return z ^ z >> 31;
 }
 
+bool sim_chance(struct sim *sim, unsigned of_1000)
+{
+	return of_1000 && sim_random(sim) % 1000 < of_1000;
+}
+
+void sim_set_faults(struct sim *sim, unsigned of_1000)
+{
+	sim->options.faults = of_1000;
+}
+
+static void say(const struct sim *sim, const char *format, va_list ap)
+{
+	char at[INSTANT_MAX];
+
+	printf("%s  ", instant_format(sim->start + sim->boot, at));
+	vprintf(format, ap);
+	putchar('\n');
+}
+
+void sim_trace(const struct sim *sim, const char *format, ...)
+{
+	va_list ap;
+
+	if (!sim->options.trace)
+		return;
+	va_start(ap, format);
+	say(sim, format, ap);
+	va_end(ap);
+}
+
+void sim_broken(const struct sim *sim, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	say(sim, format, ap);
+	va_end(ap);
+	printf("seed %llu breaks a rule; to see how: simulate --from %llu --seeds 1 --trace\n",
+		(unsigned long long)sim->options.seed, (unsigned long long)sim->options.seed);
+	fflush(stdout);
+	_exit(1);
+}
+
+void sim_at(struct sim *sim, struct happening *h, usec_t in,
+	void (*happen)(struct sim *sim, struct happening *h))
+{
+	h->happen = happen;
+	h->host = NULL;
+	heap_set(&sim->happenings, &h->at, sim->boot + in);
+}
+
+void sim_at_host(struct host *host, struct happening *h, usec_t in,
+	void (*happen)(struct sim *sim, struct happening *h),
+	void (*cut)(struct sim *sim, struct happening *h))
+{
+	sim_at(host->sim, h, in, happen);
+	h->host = host;
+	h->cut = cut;
+}
+
+usec_t host_boot(const struct host *host)
+{
+	return host->sim->boot - host->booted_at;
+}
+
+usec_t host_now(const struct host *host)
+{
+	return host->sim->start + host->sim->boot + host->ahead;
+}
+
+void host_run(struct host *host)
+{
+	if (host->core)
+		core_run(host->core);
+}
+
 usec_t sim_now(const struct sim *sim)
 {
-	return sim->now;
+	return host_now(&sim->hosts[0]);
 }
 
 void *sim_context(struct sim *sim)
@@ -87,440 +108,46 @@ void *sim_context(struct sim *sim)
 
 struct core *sim_core(struct sim *sim)
 {
-	return sim->core;
+	return sim->hosts[0].core;
 }
 
-/* --- clock and random --------------------------------------------------------------------------------- */
+/* --- a daemon
+ * ------------------------------------------------------------------------------------------- */
 
 static usec_t port_now(void *self)
 {
-	return ((struct sim *)self)->now;
+	return host_now(self);
 }
 
 static usec_t port_boot(void *self)
 {
-	return ((struct sim *)self)->boot;
+	return host_boot(self);
 }
 
 static void port_wake(void *self, usec_t boot, usec_t now)
 {
-	struct sim *sim = self;
+	struct host *host = self;
 
-	sim->wake_boot = boot;
-	sim->wake_now = now;
+	host->wake_boot = boot;
+	host->wake_now = now;
 }
 
 static uint64_t port_random(void *self)
 {
-	return sim_random(self);
+	return sim_random(((struct host *)self)->sim);
 }
 
-/* --- store ------------------------------------------------------------------------------------------------ */
-
-static struct row *row_find(struct sim *sim, enum store_table table, const char *key)
+static void port_notice(void *self, const struct core_notice *n)
 {
-	for (size_t i = 0; i < sim->n_rows; i++)
-		if (sim->rows[i].table == table && str_eq(sim->rows[i].key, key))
-			return &sim->rows[i];
-	return NULL;
+	const struct host *host = self;
+
+	sim_trace(host->sim, "host %u: %s: %s", host->index, core_event_table[n->event].name,
+		n->message);
 }
-
-/* An upsert: what is not named keeps its value. */
-static void row_put(struct sim *sim, const struct store_row *from)
-{
-	struct row *row = row_find(sim, from->table, from->key);
-	cJSON *json, *item, *next;
-
-	assert_int_equal(json_parse(from->json, strlen(from->json), &json), 0);
-	if (!row) {
-		XGROW(sim->rows, sim->n_rows, sim->cap_rows);
-		row = &sim->rows[sim->n_rows++];
-		*row = (struct row){from->table, xstrdup(from->key), cJSON_CreateObject()};
-	}
-	for (item = json->child; item; item = next) {
-		next = item->next;
-		json_set(row->json, item->string, cJSON_Duplicate(item, true));
-	}
-	cJSON_Delete(json);
-}
-
-static void commit(struct sim *sim, struct happening *h)
-{
-	struct list batch = LIST_NULL(batch);
-
-	if (sim->away)
-		return;
-	while (!list_empty(&sim->units)) {
-		struct list *node = list_first(&sim->units);
-
-		list_remove(node);
-		list_append(&batch, node);
-	}
-	list_for_each(node, &batch)
-	{
-		struct store_unit *unit = list_entry(node, struct store_unit, link);
-
-		for (size_t i = 0; i < unit->n; i++)
-			row_put(sim, &unit->rows[i]);
-	}
-	while (!list_empty(&batch)) {
-		struct store_unit *unit = list_entry(list_first(&batch), struct store_unit, link);
-
-		list_remove(&unit->link);
-		unit->done(unit, NULL);
-	}
-	core_run(sim->core);
-}
-
-static void port_submit(void *self, struct store_unit *unit)
-{
-	struct sim *sim = self;
-
-	list_append(&sim->units, &unit->link);
-	if (!heap_has(&sim->commit.at))
-		at(sim, &sim->commit, 1000 + (usec_t)(sim_random(sim) % 4000), commit);
-}
-
-static usec_t port_lease(void *self)
-{
-	struct sim *sim = self;
-
-	return sim->away ? 0 : sim->boot + 8 * USEC_SEC;
-}
-
-static cJSON *rows_of_run(struct sim *sim, enum store_table table, const char *run_id)
-{
-	cJSON *array = cJSON_CreateArray();
-
-	for (size_t i = 0; i < sim->n_rows; i++)
-		if (sim->rows[i].table == table &&
-			str_eq(json_string(sim->rows[i].json, "run_id"), run_id))
-			cJSON_AddItemToArray(array, cJSON_Duplicate(sim->rows[i].json, true));
-	return array;
-}
-
-static cJSON *whole_run(struct sim *sim, const cJSON *run)
-{
-	cJSON *o = cJSON_CreateObject();
-	const char *id = json_string(run, "id");
-	struct row *definition =
-		row_find(sim, TABLE_DEFINITION, json_string(run, "definition"));
-
-	json_set(o, "run", cJSON_Duplicate(run, true));
-	json_set_string(o, "definition", json_string(definition->json, "body"));
-	json_set(o, "cells", rows_of_run(sim, TABLE_CELL, id));
-	json_set(o, "attempts", rows_of_run(sim, TABLE_ATTEMPT, id));
-	json_set(o, "actions", rows_of_run(sim, TABLE_ACTION, id));
-	return o;
-}
-
-static cJSON *load(struct sim *sim)
-{
-	cJSON *o = cJSON_CreateObject();
-	cJSON *jobs = json_set(o, "jobs", cJSON_CreateArray());
-	cJSON *runs = json_set(o, "runs", cJSON_CreateArray());
-
-	for (size_t i = 0; i < sim->n_rows; i++) {
-		const cJSON *json = sim->rows[i].json;
-
-		if (sim->rows[i].table == TABLE_JOB)
-			cJSON_AddItemToArray(jobs, cJSON_Duplicate(json, true));
-		if (sim->rows[i].table == TABLE_RUN && !str_eq(json_string(json, "state"), "ended"))
-			cJSON_AddItemToArray(runs, whole_run(sim, json));
-	}
-	return o;
-}
-
-static void answer_reads(struct sim *sim, struct happening *h)
-{
-	while (!list_empty(&sim->reads)) {
-		struct list *node = list_first(&sim->reads);
-		/* the read's own memory has no link: the owner keeps it in a small shell */
-		struct {
-			struct list link;
-			struct store_read *read;
-		} *shell = (void *)node;
-		struct store_read *read = shell->read;
-		cJSON *result = cJSON_CreateObject();
-
-		list_remove(node);
-		free(shell);
-		for (size_t i = 0; i < sim->n_rows; i++) {
-			const cJSON *json = sim->rows[i].json;
-
-			if (sim->rows[i].table != TABLE_RUN ||
-				!str_eq(json_string(json, "job"), read->job))
-				continue;
-			if (read->type == READ_RUN &&
-				(uint64_t)json_int(json, "number", 0) != read->number)
-				continue;
-			if (read->type == READ_RUN || read->type == READ_LAST_RUN) {
-				cJSON_Delete(result);
-				result = whole_run(sim, json);
-			}
-		}
-		read->done(read, NULL, result);
-	}
-	core_run(sim->core);
-}
-
-static void port_read(void *self, struct store_read *read)
-{
-	struct sim *sim = self;
-	struct {
-		struct list link;
-		struct store_read *read;
-	} *shell = xcalloc(1, sizeof(*shell));
-
-	shell->read = read;
-	list_append(&sim->reads, &shell->link);
-	at(sim, &sim->read, 1000, answer_reads);
-}
-
-/* --- secrets ---------------------------------------------------------------------------------------------- */
-
-struct fetch {
-	struct happening h;
-	struct secrets_request *request;
-};
-
-static void fetched(struct sim *sim, struct happening *h)
-{
-	struct fetch *f = container_of(h, struct fetch, h);
-	size_t n = strv_length(f->request->names);
-	char **values = xcalloc(n + 1, sizeof(*values));
-
-	for (size_t i = 0; i < n; i++)
-		values[i] = xasprintf("value-of-%s", f->request->names[i]);
-	f->request->done(f->request, NULL, values);
-	free(f);
-	core_run(sim->core);
-}
-
-static void port_fetch(void *self, struct secrets_request *r)
-{
-	struct fetch *f = xnew(struct fetch);
-
-	f->request = r;
-	at(self, &f->h, 200, fetched);
-}
-
-/* --- launcher ----------------------------------------------------------------------------------------------- */
-
-static bool same_place(const struct action_place *a, const struct action_place *b)
-{
-	return str_eq(a->run_id, b->run_id) && a->cell == b->cell && a->step == b->step &&
-		a->attempt == b->attempt && str_eq(a->action, b->action);
-}
-
-static struct process *process_at(struct sim *sim, const struct action_place *place)
-{
-	list_for_each(node, &sim->processes)
-	{
-		struct process *p = list_entry(node, struct process, link);
-
-		if (same_place(&p->place, place))
-			return p;
-	}
-	return NULL;
-}
-
-static char *port_directory(void *self, const struct action_place *p)
-{
-	return xasprintf("/state/actions/%s/%u/%u.%u", p->run_id, p->cell, p->step, p->attempt);
-}
-
-static void tell_end(struct process *p)
-{
-	struct launch *l = p->watched;
-	enum stop_reason stop = p->stop ? p->stop : p->script.stop;
-	struct action_status status = {
-		.end = stop ? END_SIGNALLED : END_EXITED,
-		.code = p->script.code,
-		.signal = stop ? 15 : 0,
-		.stop = stop,
-		.started_at = p->started_at,
-		.ended_at = p->ended_at,
-		.max_rss = 1 << 20,
-	};
-	const char *output = p->script.output;
-	struct artifact artifacts[5] = {
-		{.path = "output", .data = (char *)output, .len = output ? strlen(output) : 0},
-	};
-
-	p->watched = NULL;
-	p->reported = true;
-	core_action_ended(p->sim->core, l, &status, artifacts, l->n_artifacts);
-	core_run(p->sim->core);
-}
-
-static void process_ended(struct sim *sim, struct happening *h)
-{
-	struct process *p = container_of(h, struct process, end);
-
-	p->ended = true;
-	p->ended_at = sim->now;
-	if (p->watched)
-		tell_end(p);
-}
-
-struct notice_start {
-	struct happening h;
-	struct sim *sim;
-	struct launch *launch;
-	bool adopted;
-};
-
-static void tell_found(struct sim *sim, struct happening *h)
-{
-	struct notice_start *n = container_of(h, struct notice_start, h);
-	struct process *p = process_at(sim, &n->launch->place);
-	struct launch *l = n->launch;
-
-	free(n);
-	if (!p) {
-		struct action_status never = {.end = END_NOT_STARTED};
-
-		core_action_ended(sim->core, l, &never, NULL, 0);
-	} else {
-		p->watched = l;
-		core_action_started(sim->core, l, p->started_at, true);
-		if (p->ended)
-			tell_end(p);
-	}
-	core_run(sim->core);
-}
-
-static void port_find(void *self, struct launch *l)
-{
-	struct notice_start *n = xnew(struct notice_start);
-
-	n->launch = l;
-	at(self, &n->h, 500, tell_found);
-}
-
-static void begin_process(struct sim *sim, struct happening *h)
-{
-	struct notice_start *n = container_of(h, struct notice_start, h);
-	struct launch *l = n->launch;
-	struct process *p = xnew(struct process);
-
-	free(n);
-	assert_null(process_at(sim, &l->place)); /* no effect twice */
-	p->sim = sim;
-	p->place = l->place;
-	p->cell = xstrdup(l->cell_name);
-	p->started_at = sim->now;
-	p->watched = l;
-	if (sim->options.script)
-		p->script = sim->options.script(sim, &l->place, l->cell_name, l->step_name);
-	if (p->script.takes == 0)
-		p->script.takes = USEC_SEC;
-	list_append(&sim->processes, &p->link);
-	sim->n_starts++;
-	if (!p->script.hangs)
-		at(sim, &p->end, p->script.takes, process_ended);
-	else
-		at(sim, &p->end, l->timeout, process_ended), p->script.stop = STOP_TIMED_OUT;
-	core_action_started(sim->core, l, sim->now, false);
-	core_run(sim->core);
-}
-
-static void port_start(void *self, struct launch *l)
-{
-	struct notice_start *n = xnew(struct notice_start);
-
-	assert_non_null(l->argv);
-	n->launch = l;
-	at(self, &n->h, 300, begin_process);
-}
-
-static void port_stop(void *self, struct launch *l, enum stop_reason reason)
-{
-	struct sim *sim = self;
-	struct process *p = process_at(sim, &l->place);
-
-	if (!p || p->ended || p->stop)
-		return;
-	p->stop = reason;
-	at(sim, &p->end, 100 * USEC_MSEC, process_ended);
-}
-
-/* --- http: every call is answered well after a second ------------------------------------------------------------ */
-
-struct answer {
-	struct happening h;
-	struct http_call *call;
-};
-
-static void answered(struct sim *sim, struct happening *h)
-{
-	struct answer *a = container_of(h, struct answer, h);
-
-	if (a->call) {
-		a->call->adapter = NULL;
-		a->call->done(a->call, 200, NULL, "{}", 2);
-	}
-	free(a);
-	core_run(sim->core);
-}
-
-static void port_http_start(void *self, struct http_call *call)
-{
-	struct answer *a = xnew(struct answer);
-
-	a->call = call;
-	call->adapter = a;
-	at(self, &a->h, USEC_SEC, answered);
-}
-
-static void port_http_cancel(void *self, struct http_call *call)
-{
-	((struct answer *)call->adapter)->call = NULL;
-}
-
-/* --- the core in it ------------------------------------------------------------------------------------------------ */
 
 static const struct kind *kind_or_made_up(const char *name)
 {
 	return str_eq(name, kind_made_up.spec.name) ? &kind_made_up : kind_by_name(name);
-}
-
-static void make_core(struct sim *sim)
-{
-	static char *unit[] = {(char *)"PATH=/usr/bin:/bin", NULL};
-	struct core_ports ports = {
-		.machine = "11111111-1111-4111-8111-111111111111",
-		.boot_id = "22222222-2222-4222-8222-222222222222",
-		.unit_environment = unit,
-		.kind = kind_or_made_up,
-		.clock = {sim, port_now, port_boot, port_wake},
-		.random = {sim, port_random},
-		.store = {.self = sim, .submit = port_submit, .read = port_read, .lease = port_lease},
-		.secrets = {sim, port_fetch},
-		.launcher = {sim, port_directory, port_start, port_find, port_stop},
-		.http = {sim, port_http_start, port_http_cancel},
-	};
-
-	sim->core = core_new(&ports);
-}
-
-struct sim *sim_new(const struct sim_options *o)
-{
-	struct sim *sim = xnew(struct sim);
-	const struct spec_kind *specs = kind_specs(&sim->n_kinds);
-
-	sim->options = *o;
-	sim->dice = o->seed;
-	sim->now = o->start;
-	sim->boot = USEC_HOUR;
-	memcpy(sim->specs, specs, sim->n_kinds * sizeof(*specs));
-	sim->specs[sim->n_kinds++] = kind_made_up.spec;
-	list_init(&sim->units);
-	list_init(&sim->processes);
-	list_init(&sim->reads);
-	make_core(sim);
-	return sim;
 }
 
 static int zone_bytes(void *context, const char *name, void **ret, size_t *ret_len)
@@ -538,39 +165,104 @@ static int zone_bytes(void *context, const char *name, void **ret, size_t *ret_l
 	return 0;
 }
 
-static void configure(struct sim *sim)
+usec_t sim_true_now(const struct sim *sim)
 {
-	struct spec_world world = {
+	return sim->start + sim->boot;
+}
+
+void sim_spec_world(struct sim *sim, struct spec_world *ret)
+{
+	*ret = (struct spec_world){
 		.zone_bytes = zone_bytes,
 		.kinds = sim->specs,
 		.n_kinds = sim->n_kinds,
 		.default_state = "/state",
 	};
+}
+
+static void configure(struct host *host)
+{
+	struct sim *sim = host->sim;
+	struct spec_world world;
 	struct complaints complaints = {0};
 	_cleanup_node_ struct node *root = NULL;
 	_cleanup_json_ cJSON *json = NULL;
 	struct spec *spec = NULL;
 
-	assert_int_equal(json_parse(sim->config, strlen(sim->config), &json), 0);
+	sim_spec_world(sim, &world);
+	if (json_parse(sim->config, strlen(sim->config), &json) < 0)
+		sim_broken(sim, "the configuration is no JSON: %s", sim->config);
 	root = node_from_json(json, "sim");
 	spec_load(root, &world, &complaints, &spec);
 	for (size_t i = 0; i < complaints.n; i++) {
 		_cleanup_free_ char *text = complaint_text(&complaints.items[i]);
 
 		if (!complaints.items[i].is_warning)
-			print_error("%s\n", text);
+			fprintf(stderr, "%s\n", text);
 	}
 	complaints_fini(&complaints);
-	assert_non_null(spec);
-	core_configure(sim->core, spec, &world);
+	if (!spec)
+		sim_broken(sim, "the configuration is wrong: %s", sim->config);
+	core_configure(host->core, spec, &world);
 }
 
-static void connect_store(struct sim *sim)
+static void make_core(struct host *host)
 {
-	_cleanup_json_ cJSON *loaded = load(sim);
+	static char *unit[] = {(char *)"PATH=/usr/bin:/bin", NULL};
+	struct core_ports ports = {
+		.machine = host->machine,
+		.boot_id = host->boot_id,
+		.unit_environment = unit,
+		.kind = kind_or_made_up,
+		.clock = {host, port_now, port_boot, port_wake},
+		.random = {host, port_random},
+		.observer = {host, port_notice},
+	};
 
-	core_store_ready(sim->core, ++sim->epoch, loaded);
-	core_run(sim->core);
+	store_ports(host, &ports.store);
+	launcher_ports(host, &ports);
+	host->core = core_new(&ports);
+	host->state = HOST_AWAY;
+	configure(host);
+}
+
+static void new_boot(struct host *host)
+{
+	host->boots++;
+	host->booted_at = host->sim->boot - USEC_MINUTE;
+	snprintf(host->boot_id, sizeof(host->boot_id), "22222222-2222-4222-8222-%04u%08u",
+		host->index, host->boots);
+}
+
+struct sim *sim_new(const struct sim_options *o)
+{
+	struct sim *sim = xnew(struct sim);
+	const struct spec_kind *specs = kind_specs(&sim->n_kinds);
+
+	sim->options = *o;
+	sim->dice = o->seed;
+	sim->start = o->start - USEC_HOUR;
+	sim->boot = USEC_HOUR;
+	memcpy(sim->specs, specs, sim->n_kinds * sizeof(*specs));
+	sim->specs[sim->n_kinds++] = kind_made_up.spec;
+	list_init(&sim->processes);
+	list_init(&sim->calls);
+	for (size_t t = 0; t < STORE_TABLES; t++)
+		sim->ends[t] = &sim->tables[t];
+	for (unsigned i = 0; i < SIM_HOSTS; i++) {
+		struct host *host = &sim->hosts[i];
+
+		host->sim = sim;
+		host->index = i;
+		host->boot_known = true;
+		host->wake_boot = host->wake_now = USEC_INFINITY;
+		list_init(&host->units);
+		list_init(&host->reads);
+		snprintf(host->machine, sizeof(host->machine),
+			"11111111-1111-4111-8111-11111111111%u", i);
+		new_boot(host);
+	}
+	return sim;
 }
 
 void sim_configure(struct sim *sim, const char *json)
@@ -582,176 +274,247 @@ void sim_configure(struct sim *sim, const char *json)
 	for (char *p = sim->config; *p; p++)
 		if (*p == '\'')
 			*p = '"';
-	configure(sim);
-	if (first)
-		connect_store(sim);
-	core_run(sim->core);
+	if (first) {
+		sim_host_up(sim, 0);
+		return;
+	}
+	if (sim->options.watcher.slots_anew)
+		sim->options.watcher.slots_anew(sim->options.watcher.self);
+	for (unsigned i = 0; i < SIM_HOSTS; i++)
+		if (sim->hosts[i].core) {
+			configure(&sim->hosts[i]);
+			host_run(&sim->hosts[i]);
+		}
 }
 
-static void hand_back_units(struct sim *sim)
-{
-	while (!list_empty(&sim->units)) {
-		struct store_unit *unit =
-			list_entry(list_first(&sim->units), struct store_unit, link);
+/* --- machines that come and go
+ * ---------------------------------------------------------------------------- */
 
-		list_remove(&unit->link);
-		unit->done(unit, STORE_LOST);
-	}
+void sim_host_up(struct sim *sim, unsigned i)
+{
+	struct host *host = &sim->hosts[i];
+
+	if (host->core)
+		return;
+	sim_trace(sim, "host %u: its daemon begins", i);
+	make_core(host);
+	store_connect(host);
 }
 
 /* What is on its way to the old core goes nowhere. */
-static void cut(struct sim *sim, struct happening *h)
+static void cut_happenings(struct host *host)
 {
-	struct action_status nothing = {.end = END_INTERRUPTED};
-
-	if (h->happen == fetched) {
-		struct fetch *f = container_of(h, struct fetch, h);
-
-		f->request->done(f->request, "the daemon died", NULL);
-		free(f);
-	} else if (h->happen == answered) {
-		struct answer *a = container_of(h, struct answer, h);
-
-		if (a->call)
-			a->call->done(a->call, 0, "the daemon died", NULL, 0);
-		free(a);
-	} else if (h->happen == tell_found || h->happen == begin_process) {
-		struct notice_start *n = container_of(h, struct notice_start, h);
-
-		core_action_ended(sim->core, n->launch, &nothing, NULL, 0);
-		free(n);
-	}
-}
-
-/* Everything in memory goes, processes stay: as after kill -9. The old core is taken down in order
- * only so that the leak checker has nothing to say. */
-void sim_crash(struct sim *sim)
-{
-	struct action_status nothing = {.end = END_INTERRUPTED};
+	struct sim *sim = host->sim;
 	struct heap old = sim->happenings;
 
 	sim->happenings = (struct heap){0};
-	hand_back_units(sim);
-	core_store_lost(sim->core, "nobody: the daemon died");
-	hand_back_units(sim);
 	for (size_t i = 0; i < old.n; i++) {
 		struct happening *h = container_of(old.nodes[i], struct happening, at);
 
 		h->at.place = 0;
-		if (h->happen == process_ended)
+		if (h->host != host)
 			heap_set(&sim->happenings, &h->at, h->at.key);
-		else
-			cut(sim, h);
+		else if (h->cut)
+			h->cut(sim, h);
 	}
 	free(old.nodes);
-	list_for_each(node, &sim->processes)
-	{
-		struct process *p = list_entry(node, struct process, link);
+}
 
-		if (p->watched)
-			core_action_ended(sim->core, p->watched, &nothing, NULL, 0);
-		p->watched = NULL;
-	}
-	core_free(sim->core);
-	make_core(sim);
-	configure(sim);
-	sim->away = false;
-	connect_store(sim);
+/* Everything in memory goes, processes stay: as after kill -9. The old core is taken down in order
+ * only so that the leak checker has nothing to say. */
+void sim_host_down(struct sim *sim, unsigned i)
+{
+	struct host *host = &sim->hosts[i];
+
+	if (!host->core)
+		return;
+	sim_trace(sim, "host %u: its daemon dies", i);
+	store_cut(host);
+	host->state = HOST_DOWN;
+	core_store_lost(host->core, "nobody: the daemon died");
+	cut_happenings(host);
+	launcher_cut(host);
+	core_free(host->core);
+	host->core = NULL;
+	host->wake_boot = host->wake_now = USEC_INFINITY;
+}
+
+void sim_host_reboot(struct sim *sim, unsigned i)
+{
+	sim_host_down(sim, i);
+	sim_trace(sim, "host %u: boots anew", i);
+	launcher_reboot(&sim->hosts[i]);
+	new_boot(&sim->hosts[i]);
+}
+
+void sim_host_away(struct sim *sim, unsigned i)
+{
+	store_disconnect(&sim->hosts[i], "it was switched off");
+}
+
+void sim_host_back(struct sim *sim, unsigned i)
+{
+	store_connect(&sim->hosts[i]);
+}
+
+void sim_host_jump(struct sim *sim, unsigned i, usec_t by)
+{
+	sim_trace(sim, "host %u: its wall clock jumps by %lld s", i, (long long)(by / USEC_SEC));
+	sim->hosts[i].ahead += by;
+	host_run(&sim->hosts[i]);
+}
+
+bool sim_host_is_up(const struct sim *sim, unsigned i)
+{
+	return sim->hosts[i].core;
+}
+
+bool sim_host_leads(const struct sim *sim, unsigned i)
+{
+	return sim->hosts[i].state == HOST_LEADS && sim->hosts[i].epoch == sim->leader.epoch;
+}
+
+struct core *sim_host_core(const struct sim *sim, unsigned i)
+{
+	return sim->hosts[i].core;
+}
+
+usec_t sim_host_now(const struct sim *sim, unsigned i)
+{
+	return host_now(&sim->hosts[i]);
+}
+
+uint64_t sim_epoch(const struct sim *sim)
+{
+	return sim->leader.epoch;
+}
+
+usec_t sim_boot(const struct sim *sim)
+{
+	return sim->boot;
+}
+
+int sim_leader(const struct sim *sim)
+{
+	for (unsigned i = 0; i < SIM_HOSTS; i++)
+		if (sim_host_leads(sim, i))
+			return (int)i;
+	return -1;
+}
+
+void sim_crash(struct sim *sim)
+{
+	sim_host_down(sim, 0);
+	sim_host_up(sim, 0);
 }
 
 void sim_store_away(struct sim *sim)
 {
-	sim->away = true;
-	core_store_away(sim->core, "it was switched off");
-	core_run(sim->core);
+	sim_host_away(sim, 0);
 }
 
 void sim_store_back(struct sim *sim)
 {
-	sim->away = false;
-	core_store_ready(sim->core, sim->epoch, NULL);
-	if (!list_empty(&sim->units))
-		at(sim, &sim->commit, 1000, commit);
-	core_run(sim->core);
+	sim_host_back(sim, 0);
 }
 
 void sim_jump(struct sim *sim, usec_t by)
 {
-	sim->now += by;
-	core_run(sim->core);
+	sim_host_jump(sim, 0, by);
 }
 
 void sim_free(struct sim *sim)
 {
-	hand_back_units(sim);
-	core_free(sim->core);
-	while (!list_empty(&sim->processes)) {
-		struct process *p =
-			list_entry(list_first(&sim->processes), struct process, link);
-
-		list_remove(&p->link);
-		heap_remove(&sim->happenings, &p->end.at);
-		free(p->cell);
-		free(p);
-	}
-	for (size_t i = 0; i < sim->n_rows; i++) {
-		free(sim->rows[i].key);
-		cJSON_Delete(sim->rows[i].json);
-	}
-	free(sim->rows);
+	for (unsigned i = 0; i < SIM_HOSTS; i++)
+		sim_host_down(sim, i);
+	if (sim->n_asked > 0)
+		sim_broken(sim, "%u operations were never answered", sim->n_asked);
+	launcher_fini(sim);
+	store_fini(sim);
 	heap_fini(&sim->happenings);
 	free(sim->config);
 	free(sim);
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------------ */
+/* --- time
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
-static void move_to(struct sim *sim, usec_t boot)
+static usec_t host_wake(const struct host *host)
 {
-	if (boot > sim->boot) {
-		sim->now += boot - sim->boot;
-		sim->boot = boot;
-	}
+	usec_t boot = USEC_INFINITY, wall = USEC_INFINITY;
+
+	if (!host->core)
+		return USEC_INFINITY;
+	if (host->wake_boot != USEC_INFINITY)
+		boot = host->wake_boot + host->booted_at;
+	if (host->wake_now != USEC_INFINITY)
+		wall = host->wake_now - host->sim->start - host->ahead;
+	return MAX(MIN(boot, wall), host->sim->boot);
 }
 
-/* The next thing: a happening, or the core's wish to be woken. */
+/* The next thing: a happening, or a core's wish to be woken. */
 static bool step(struct sim *sim, usec_t limit_boot)
 {
 	struct heap_node *first = heap_first(&sim->happenings);
-	usec_t wake = sim->wake_boot, when;
+	usec_t when = first ? first->key : USEC_INFINITY;
+	struct host *waker = NULL;
 
-	if (sim->wake_now != USEC_INFINITY)
-		wake = MIN(wake, sim->boot + MAX(sim->wake_now - sim->now, 0));
-	when = MIN(first ? first->key : USEC_INFINITY, wake);
+	for (unsigned i = 0; i < SIM_HOSTS; i++)
+		if (host_wake(&sim->hosts[i]) < when) {
+			waker = &sim->hosts[i];
+			when = host_wake(waker);
+		}
 	if (when == USEC_INFINITY || when > limit_boot)
 		return false;
-	move_to(sim, when);
-	if (first && first->key <= when) {
-		heap_remove(&sim->happenings, first);
-		container_of(first, struct happening, at)->happen(sim,
-			container_of(first, struct happening, at));
+	sim->boot = MAX(sim->boot, when);
+	if (waker) {
+		host_run(waker);
 	} else {
-		core_run(sim->core);
+		struct happening *h = container_of(first, struct happening, at);
+
+		heap_remove(&sim->happenings, first);
+		h->happen(sim, h);
 	}
 	return true;
 }
 
-bool sim_run_until(struct sim *sim, usec_t until)
+bool sim_run_for(struct sim *sim, usec_t span)
 {
-	usec_t boot = sim->boot + (until - sim->now);
+	usec_t limit = sim->boot + span;
 	bool any = false;
 
-	while (step(sim, boot))
+	while (step(sim, limit))
 		any = true;
-	move_to(sim, boot);
+	sim->boot = MAX(sim->boot, limit);
 	return any;
 }
 
-static bool any_active(struct sim *sim)
+bool sim_run_until(struct sim *sim, usec_t until)
 {
-	_cleanup_json_ cJSON *status = core_view_status(sim->core);
+	return sim_run_for(sim, until - sim_now(sim));
+}
 
-	return cJSON_GetArraySize(json_get(status, "runs")) > 0 || !list_empty(&sim->units);
+static bool any_active(const struct sim *sim)
+{
+	for (const struct row *row = sim->tables[TABLE_RUN]; row; row = row->next)
+		if (!str_eq(json_string(row->json, "state"), "ended"))
+			return true;
+	for (unsigned i = 0; i < SIM_HOSTS; i++)
+		if (!list_empty(&sim->hosts[i].units))
+			return true;
+	return false;
+}
+
+static const char *name_active(const struct sim *sim)
+{
+	static char name[128];
+
+	for (const struct row *row = sim->tables[TABLE_RUN]; row; row = row->next)
+		if (!str_eq(json_string(row->json, "state"), "ended"))
+			snprintf(name, sizeof(name), "%s#%lld", json_string(row->json, "job"),
+				(long long)json_int(row->json, "number", 0));
+	return name;
 }
 
 void sim_settle(struct sim *sim)
@@ -759,85 +522,139 @@ void sim_settle(struct sim *sim)
 	usec_t limit = sim->boot + 7 * USEC_DAY;
 
 	while (any_active(sim))
-		assert_true(step(sim, limit));
+		if (!step(sim, limit))
+			sim_broken(sim, "%s does not end", name_active(sim));
 }
 
-/* --- operations --------------------------------------------------------------------------------------------------------- */
+/* --- operations
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
-struct asked {
-	struct core_op op;
-	bool done;
-	char *answer;
-};
-
-static void op_done(struct core_op *op, enum core_error error, const char *message, cJSON *take_result)
+static void op_done(
+	struct core_op *op, enum core_error error, const char *message, cJSON *take_result)
 {
-	struct asked *a = container_of(op, struct asked, op);
+	struct sim_asked *a = container_of(op, struct sim_asked, op);
 	const char *run = json_string(take_result, "run");
 
+	sim_trace(a->sim, "answer to %s: %s", a->what, error ? message : "well");
+	if (a->done)
+		sim_broken(a->sim, "answered twice: %s", a->what);
 	a->done = true;
+	a->error = error;
 	a->answer = error ? xasprintf("error: %s", message) : xstrdup(run ? run : "");
 	cJSON_Delete(take_result);
+	a->sim->n_asked--;
+	if (a->detached) {
+		free(a->answer);
+		free(a);
+	}
 }
 
-static char *wait_for(struct sim *sim, struct asked *a)
+struct sim_asked *sim_ask(struct sim *sim, const char *what)
 {
-	usec_t limit = sim->boot + USEC_MINUTE;
+	struct sim_asked *a = xnew(struct sim_asked);
 
-	core_run(sim->core);
+	a->op.done = op_done;
+	a->op.who = "tester";
+	a->sim = sim;
+	a->what = what;
+	sim->n_asked++;
+	return a;
+}
+
+unsigned sim_open_operations(const struct sim *sim)
+{
+	return sim->n_asked;
+}
+
+static char *wait_for(struct sim *sim, struct sim_asked *a)
+{
+	usec_t limit = sim->boot + USEC_HOUR;
+	char *answer;
+
+	host_run(&sim->hosts[0]);
 	while (!a->done)
-		assert_true(step(sim, limit));
-	return a->answer;
+		if (!step(sim, limit))
+			sim_broken(sim, "%s is not answered", a->what);
+	answer = a->answer;
+	free(a);
+	return answer;
+}
+
+struct only_pair {
+	char *key;
+	struct core_only only;
+};
+
+static struct only_pair only_pair(const char *only)
+{
+	struct only_pair p = {.key = only ? xstrndup(only, strcspn(only, "=")) : NULL};
+
+	p.only = (struct core_only){p.key, only ? only + strcspn(only, "=") + 1 : NULL};
+	return p;
 }
 
 char *sim_start(struct sim *sim, const char *job, const char *only)
 {
-	struct asked a = {.op = {.done = op_done, .who = "tester"}};
-	_cleanup_free_ char *key = only ? xstrndup(only, strcspn(only, "=")) : NULL;
-	struct core_only pair = {key, only ? only + strcspn(only, "=") + 1 : NULL};
+	struct sim_asked *a = sim_ask(sim, "start");
+	struct only_pair p = only_pair(only);
 
-	core_start(sim->core, &a.op, job, &pair, only ? 1 : 0);
-	return wait_for(sim, &a);
+	core_start(sim_core(sim), &a->op, job, &p.only, only ? 1 : 0);
+	free(p.key);
+	return wait_for(sim, a);
+}
+
+char *sim_retry_only(struct sim *sim, const char *run, const char *only)
+{
+	struct sim_asked *a = sim_ask(sim, "retry");
+	struct only_pair p = only_pair(only);
+
+	core_retry(sim_core(sim), &a->op, run, &p.only, only ? 1 : 0, false);
+	free(p.key);
+	return wait_for(sim, a);
 }
 
 char *sim_retry(struct sim *sim, const char *run)
 {
-	struct asked a = {.op = {.done = op_done, .who = "tester"}};
-
-	core_retry(sim->core, &a.op, run, NULL, 0, false);
-	return wait_for(sim, &a);
+	return sim_retry_only(sim, run, NULL);
 }
 
 char *sim_cancel(struct sim *sim, const char *ref)
 {
-	struct asked a = {.op = {.done = op_done, .who = "tester"}};
+	struct sim_asked *a = sim_ask(sim, "cancel");
 
-	core_cancel(sim->core, &a.op, ref);
-	return wait_for(sim, &a);
+	core_cancel(sim_core(sim), &a->op, ref);
+	return wait_for(sim, a);
 }
 
 char *sim_pause(struct sim *sim, const char *job, bool paused)
 {
-	struct asked a = {.op = {.done = op_done, .who = "tester"}};
+	struct sim_asked *a = sim_ask(sim, "pause");
 
-	core_pause(sim->core, &a.op, job, paused);
-	return wait_for(sim, &a);
+	core_pause(sim_core(sim), &a->op, job, paused);
+	return wait_for(sim, a);
 }
 
-/* --- looking ---------------------------------------------------------------------------------------------------------------- */
+/* --- looking
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+const cJSON *sim_row(const struct sim *sim, enum store_table table, const char *key)
+{
+	const struct row *row = row_find(sim, table, key);
+
+	return row ? row->json : NULL;
+}
 
 const cJSON *sim_run_row(struct sim *sim, const char *run)
 {
-	for (size_t i = 0; i < sim->n_rows; i++) {
-		const cJSON *json = sim->rows[i].json;
-		char name[128];
+	char name[128];
 
-		if (sim->rows[i].table != TABLE_RUN)
-			continue;
-		snprintf(name, sizeof(name), "%s#%lld", json_string(json, "job"),
-			(long long)json_int(json, "number", 0));
+	for (const struct row *row = sim->tables[TABLE_RUN]; row; row = row->next) {
+		snprintf(name, sizeof(name), "%s#%lld", json_string(row->json, "job"),
+			(long long)json_int(row->json, "number", 0));
 		if (str_eq(name, run))
-			return json;
+			return row->json;
 	}
 	return NULL;
 }
@@ -846,18 +663,17 @@ const cJSON *sim_cell_row(struct sim *sim, const char *run, const char *cell)
 {
 	const char *id = json_string(sim_run_row(sim, run), "id");
 
-	for (size_t i = 0; i < sim->n_rows; i++)
-		if (sim->rows[i].table == TABLE_CELL &&
-			str_eq(json_string(sim->rows[i].json, "run_id"), id) &&
-			str_eq(json_string(sim->rows[i].json, "name"), cell))
-			return sim->rows[i].json;
+	for (const struct row *row = sim->tables[TABLE_CELL]; row; row = row->next)
+		if (str_eq(json_string(row->json, "run_id"), id) &&
+			str_eq(json_string(row->json, "name"), cell))
+			return row->json;
 	return NULL;
 }
 
 const char *sim_outcome(struct sim *sim, const char *run, const char *cell)
 {
-	const char *o = json_string(
-		cell ? sim_cell_row(sim, run, cell) : sim_run_row(sim, run), "outcome");
+	const char *o =
+		json_string(cell ? sim_cell_row(sim, run, cell) : sim_run_row(sim, run), "outcome");
 
 	return o ? o : "";
 }
@@ -871,19 +687,22 @@ const char *sim_reason(struct sim *sim, const char *run, const char *cell)
 
 unsigned sim_count(struct sim *sim, enum store_table table)
 {
-	unsigned n = 0;
+	return sim->n_rows[table];
+}
 
-	for (size_t i = 0; i < sim->n_rows; i++)
-		n += sim->rows[i].table == table;
-	return n;
+void sim_each_row(const struct sim *sim, enum store_table table,
+	void (*each)(void *arg, const cJSON *row), void *arg)
+{
+	for (const struct row *row = sim->tables[table]; row; row = row->next)
+		each(arg, row->json);
 }
 
 unsigned sim_starts(struct sim *sim, const char *cell)
 {
 	unsigned n = 0;
 
-	list_for_each(node, &sim->processes)
-		n += !cell || str_eq(list_entry(node, struct process, link)->cell, cell);
+	list_for_each(node, &sim->processes) n +=
+		!cell || str_eq(list_entry(node, struct process, link)->cell, cell);
 	return n;
 }
 
@@ -903,21 +722,38 @@ unsigned sim_most_at_once(struct sim *sim, const char *prefix)
 			const struct process *q = list_entry(other, struct process, link);
 
 			n += str_starts(q->cell, prefix) && q->started_at <= p->started_at &&
-				(!q->ended || q->ended_at > p->started_at);
+			     (!q->ended || q->ended_at > p->started_at);
 		}
 		most = MAX(most, n);
 	}
 	return most;
 }
 
-void sim_each_slot(struct sim *sim, void (*each)(void *arg, const char *job, const char *at,
-	const char *fate, const cJSON *row), void *arg)
+void sim_each_effect(
+	const struct sim *sim, void (*each)(void *arg, const struct action_place *place), void *arg)
 {
-	for (size_t i = 0; i < sim->n_rows; i++) {
-		const cJSON *json = sim->rows[i].json;
+	list_for_each(node, &sim->processes)
+	{
+		const struct process *p = list_entry(node, struct process, link);
 
-		if (sim->rows[i].table == TABLE_SLOT)
-			each(arg, json_string(json, "job"), json_string(json, "scheduled_for"),
-				json_string(json, "fate"), json);
+		if (!p->ended)
+			each(arg, &p->place);
 	}
+	list_for_each(node, &sim->calls)
+	{
+		const struct call *c = list_entry(node, struct call, link);
+
+		if (c->call)
+			each(arg, &c->place);
+	}
+}
+
+void sim_each_slot(struct sim *sim,
+	void (*each)(
+		void *arg, const char *job, const char *at, const char *fate, const cJSON *row),
+	void *arg)
+{
+	for (const struct row *row = sim->tables[TABLE_SLOT]; row; row = row->next)
+		each(arg, json_string(row->json, "job"), json_string(row->json, "scheduled_for"),
+			json_string(row->json, "fate"), row->json);
 }
