@@ -4,9 +4,9 @@
  * some pattern: the depth of the automaton's node says how many.
  *
  * No pattern is shorter than MASK_MIN_LENGTH, so most bytes are never looked at: where nothing is
- * held, the last three bytes of the next eight say how far away the next match can begin (Wu and
- * Manber's shifts). The automaton takes over where eight bytes may well begin a pattern, and gives
- * back when what it holds is short. */
+ * held, the last three bytes of a window as long as the shortest pattern say how far away the next
+ * match can begin (Wu and Manber's shifts). The automaton takes over where eight bytes may well
+ * begin a pattern, and gives back when what it holds is short. */
 #include <stdint.h>
 #include <string.h>
 #include "base/mask.h"
@@ -44,6 +44,7 @@ struct mask_set {
 	unsigned char *shifts; /* by the hash of three bytes */
 	unsigned char *begins; /* 1: eight bytes with this hash begin some pattern */
 	unsigned hash_bits;
+	unsigned window; /* the shortest pattern, or WINDOW_MAX */
 };
 
 /* --- the set ------------------------------------------------------------------------------- */
@@ -443,9 +444,9 @@ static void link_fails(struct mask_set *set)
 
 /* --- skipping ----------------------------------------------------------------------------------------------- */
 
-#define GRAM	  3u
-#define SHIFT_MAX (MASK_MIN_LENGTH - GRAM + 1)
-#define TABLE_MAX 15u /* bits: 32 KiB, what the first cache holds */
+#define GRAM	   3u
+#define WINDOW_MAX 32u
+#define TABLE_MAX  15u /* bits: 32 KiB, what the first cache holds */
 
 static size_t hash_gram(const struct mask_set *set, const unsigned char *p)
 {
@@ -462,37 +463,49 @@ static size_t hash_begin(const struct mask_set *set, const unsigned char *p)
 	return w * UINT64_C(0x9e3779b97f4a7c15) >> (64 - set->hash_bits);
 }
 
-/* Large enough that a text's bytes meet a pattern's by chance once in some twenty times. */
-static void make_shifts(struct mask_set *set)
+/* Large enough that a text's bytes meet a pattern's by chance seldom. */
+static void size_tables(struct mask_set *set)
 {
-	size_t size;
-
+	set->window = WINDOW_MAX;
+	for (size_t i = 0; i < set->n_patterns; i++)
+		set->window = (unsigned)MIN(set->window, set->patterns[i].len);
 	set->hash_bits = 8;
 	while (set->hash_bits < TABLE_MAX &&
-		(size_t)1 << set->hash_bits < set->n_patterns * SHIFT_MAX * 32)
+		(size_t)1 << set->hash_bits < set->n_patterns * set->window * 32)
 		set->hash_bits++;
+}
+
+static void make_shifts(struct mask_set *set)
+{
+	unsigned most;
+	size_t size;
+
+	size_tables(set);
+	most = set->window - GRAM + 1;
 	size = (size_t)1 << set->hash_bits;
 	set->shifts = xmalloc(size);
 	set->begins = xcalloc(size, 1);
-	memset(set->shifts, SHIFT_MAX, size);
+	memset(set->shifts, (int)most, size);
 	for (size_t i = 0; i < set->n_patterns; i++) {
 		const unsigned char *bytes = set->patterns[i].bytes;
 
-		for (unsigned at = 0; at < SHIFT_MAX; at++) {
+		for (unsigned at = 0; at < most; at++) {
 			unsigned char *shift = &set->shifts[hash_gram(set, bytes + at)];
 
-			*shift = MIN(*shift, (unsigned char)(SHIFT_MAX - 1 - at));
+			*shift = MIN(*shift, (unsigned char)(most - 1 - at));
 		}
 		set->begins[hash_begin(set, bytes)] = 1;
 	}
 }
 
-/* The first place from p on where a pattern may begin, or the last MASK_MIN_LENGTH - 1 bytes. */
+/* The first place from p on where a pattern may begin, or where less than a window is left. */
 static const unsigned char *skip(const struct mask_set *set, const unsigned char *p,
 	const unsigned char *end)
 {
-	while (end - p >= MASK_MIN_LENGTH) {
-		unsigned shift = set->shifts[hash_gram(set, p + SHIFT_MAX - 1)];
+	const size_t window = set->window, last = window - GRAM;
+
+	while ((size_t)(end - p) >= window) {
+		unsigned shift = set->shifts[hash_gram(set, p + last)];
 
 		if (shift == 0 && set->begins[hash_begin(set, p)])
 			return p;
@@ -555,9 +568,10 @@ static void feed_byte(
 
 /* Whether what is held is better looked for anew by skipping: short, no part of a match, and all
  * behind `from`, where the automaton began (else it would begin there for ever). */
-static bool may_skip(const struct mask_stream *s, const unsigned char *from, const unsigned char *p)
+static bool may_skip(const struct mask_set *set, const struct mask_stream *s,
+	const unsigned char *from, const unsigned char *p)
 {
-	return s->held.len < MASK_MIN_LENGTH && (size_t)(p - from) > s->held.len &&
+	return s->held.len < set->window && (size_t)(p - from) > s->held.len &&
 		(s->held.len == 0 || !memchr(s->marks.data, 1, s->held.len));
 }
 
@@ -569,7 +583,7 @@ static const unsigned char *feed_until_plain(const struct mask_set *set, struct 
 
 	while (p < end) {
 		feed_byte(set, s, *p++, out);
-		if (end - p >= MASK_MIN_LENGTH && may_skip(s, from, p)) {
+		if ((size_t)(end - p) >= set->window && may_skip(set, s, from, p)) {
 			p -= s->held.len;
 			buf_clear(&s->held);
 			buf_clear(&s->marks);
