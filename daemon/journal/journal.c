@@ -1,4 +1,6 @@
+#include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,19 +10,29 @@
 #include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/buf.h"
 #include "base/memory.h"
 #include "daemon/journal/journal.h"
 
 #define QUEUE_MAX    4096
+#define OUTPUT_MAX   3072 /* of them: a flood of output leaves room for what is said about it */
 #define FIELDS_MAX   12
+#define PIECE_MAX    (32 * 1024)
+#define GATHER_USEC  2000 /* what comes together is sent together: a line alone is no wake-up */
 #define MESSAGE_MAX  (32 * 1024)
 #define CLOSE_WAIT_S 1
 
+/* In one piece with its text: output may come by the million lines. */
 struct entry {
 	struct list link;
 	int priority;
-	char *fields[FIELDS_MAX]; /* "NAME=value", the first one MESSAGE= */
 	size_t n;
+	struct iovec fields[FIELDS_MAX]; /* "NAME=value", the first one MESSAGE= */
+	char text[];
+};
+
+struct field {
+	const char *name, *value; /* a value that is NULL is left out */
 };
 
 struct journal {
@@ -29,104 +41,155 @@ struct journal {
 	pthread_mutex_t mutex;
 	pthread_cond_t wake, idle;
 	struct list queue;
-	size_t n_queued;
+	atomic_size_t n_queued;
 	uint64_t dropped, dropped_untold;
 	bool busy, closing;
 };
 
-/* --- entries
- * -------------------------------------------------------------------------------------- */
+/* --- entries -------------------------------------------------------------------------------------- */
 
-static void entry_free(struct entry *e)
+static size_t value_length(const struct field *f)
 {
-	for (size_t i = 0; i < e->n; i++)
-		free(e->fields[i]);
-	free(e);
+	return MIN(strlen(f->value), (size_t)MESSAGE_MAX);
 }
 
-static void add_field(struct entry *e, const char *name, const char *value)
+static struct iovec put_field(char *to, const struct field *f)
 {
-	if (value && e->n < FIELDS_MAX)
-		e->fields[e->n++] = xasprintf("%s=%.*s", name, MESSAGE_MAX, value);
+	size_t name = strlen(f->name), value = value_length(f);
+
+	memcpy(to, f->name, name);
+	memcpy(to + name, f->value, value);
+	return (struct iovec){.iov_base = to, .iov_len = name + value};
+}
+
+static struct entry *entry_make(int priority, const struct field *fields, size_t n)
+{
+	size_t room = 0;
+	struct entry *e;
+	char *to;
+
+	for (size_t i = 0; i < n; i++)
+		if (fields[i].value)
+			room += strlen(fields[i].name) + value_length(&fields[i]);
+	e = xmalloc(sizeof(*e) + room);
+	*e = (struct entry){.priority = priority};
+	to = e->text;
+	for (size_t i = 0; i < n; i++) {
+		if (!fields[i].value)
+			continue;
+		e->fields[e->n] = put_field(to, &fields[i]);
+		to += e->fields[e->n++].iov_len;
+	}
+	return e;
 }
 
 static struct entry *entry_new(int priority, const char *message)
 {
-	struct entry *e = xnew(struct entry);
 	char digit[2] = {(char)('0' + priority), '\0'};
+	const struct field fields[] = {
+		{"MESSAGE=", message},
+		{"PRIORITY=", digit},
+		{"SYSLOG_IDENTIFIER=", "nightjard"},
+	};
 
-	e->priority = priority;
-	add_field(e, "MESSAGE", message);
-	add_field(e, "PRIORITY", digit);
-	add_field(e, "SYSLOG_IDENTIFIER", "nightjard");
-	return e;
+	return entry_make(priority, fields, ARRAY_SIZE(fields));
 }
 
-/* --- the thread
- * ------------------------------------------------------------------------------------ */
+/* --- the thread ------------------------------------------------------------------------------------ */
 
-static void send_to_journal(const struct entry *e)
+static void add_line(struct buf *piece, const struct entry *e)
 {
-	struct iovec iov[FIELDS_MAX];
+	static const char *const names[] = {"emerg", "alert", "crit", "error", "warning", "notice",
+		"info", "debug"};
+	const struct iovec *message = &e->fields[0];
+	size_t skip = strlen("MESSAGE=");
 
-	for (size_t i = 0; i < e->n; i++)
-		iov[i] = (struct iovec){.iov_base = e->fields[i], .iov_len = strlen(e->fields[i])};
-	sd_journal_sendv(iov, (int)e->n);
+	buf_puts(piece, "nightjard: ");
+	buf_puts(piece, names[e->priority & 7]);
+	buf_puts(piece, ": ");
+	buf_append(piece, (const char *)message->iov_base + skip, message->iov_len - skip);
+	buf_putc(piece, '\n');
 }
 
-static void send_to_stderr(const struct entry *e)
+static void write_piece(struct buf *piece)
 {
-	static const char *const names[] = {
-		"emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"};
+	size_t done = 0;
 
-	fprintf(stderr, "nightjard: %s: %s\n", names[e->priority & 7],
-		e->fields[0] + strlen("MESSAGE="));
+	while (done < piece->len) {
+		ssize_t n = write(STDERR_FILENO, piece->data + done, piece->len - done);
+
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	buf_clear(piece);
 }
 
-static void send_entry(struct journal *j, const struct entry *e)
+static void send_all(const struct journal *j, struct list *entries)
 {
-	if (j->to_journal)
-		send_to_journal(e);
-	else
-		send_to_stderr(e);
+	_cleanup_buf_ struct buf piece = BUF_NULL;
+
+	while (!list_empty(entries)) {
+		struct entry *e = list_entry(list_first(entries), struct entry, link);
+
+		list_remove(&e->link);
+		if (j->to_journal)
+			sd_journal_sendv(e->fields, (int)e->n);
+		else
+			add_line(&piece, e);
+		if (piece.len >= PIECE_MAX)
+			write_piece(&piece);
+		free(e);
+	}
+	if (piece.len > 0)
+		write_piece(&piece);
 }
 
-static struct entry *next_entry(struct journal *j)
+/* Everything that waits, in turn; they count as waiting until they have been sent. */
+static size_t take_entries(struct journal *j, struct list *entries)
 {
-	struct entry *e;
-
+	list_init(entries);
 	if (j->dropped_untold) {
 		_cleanup_free_ char *message = xasprintf("%llu messages were dropped: the journal "
 							 "did not take them in time",
 			(unsigned long long)j->dropped_untold);
 
 		j->dropped_untold = 0;
-		return entry_new(LOG_WARNING, message);
+		list_append(entries, &entry_new(LOG_WARNING, message)->link);
 	}
-	e = list_entry(list_first(&j->queue), struct entry, link);
-	list_remove(&e->link);
-	j->n_queued--;
-	return e;
+	while (!list_empty(&j->queue)) {
+		struct list *first = list_first(&j->queue);
+
+		list_remove(first);
+		list_append(entries, first);
+	}
+	return j->n_queued;
 }
 
 static void *write_entries(void *arg)
 {
 	struct journal *j = arg;
+	struct list entries;
 
 	pthread_mutex_lock(&j->mutex);
 	for (;;) {
-		struct entry *e;
+		size_t n;
 
 		while (list_empty(&j->queue) && !j->closing)
 			pthread_cond_wait(&j->wake, &j->mutex);
 		if (list_empty(&j->queue))
 			break;
-		e = next_entry(j);
 		j->busy = true;
+		if (!j->closing) {
+			pthread_mutex_unlock(&j->mutex);
+			usleep(GATHER_USEC);
+			pthread_mutex_lock(&j->mutex);
+		}
+		n = take_entries(j, &entries);
 		pthread_mutex_unlock(&j->mutex);
-		send_entry(j, e);
-		entry_free(e);
+		send_all(j, &entries);
 		pthread_mutex_lock(&j->mutex);
+		j->n_queued -= n;
 		j->busy = false;
 	}
 	pthread_cond_signal(&j->idle);
@@ -134,8 +197,7 @@ static void *write_entries(void *arg)
 	return NULL;
 }
 
-/* --- from the loop
- * ----------------------------------------------------------------------------------- */
+/* --- from the loop ----------------------------------------------------------------------------------- */
 
 bool journal_is_there(void)
 {
@@ -146,7 +208,7 @@ bool journal_is_there(void)
 	if (getenv("NOTIFY_SOCKET") && access("/run/systemd/journal/socket", W_OK) == 0)
 		return true;
 	return stream && sscanf(stream, "%lu:%lu", &dev, &ino) == 2 &&
-	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+		fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
 struct journal *journal_new(bool to_journal)
@@ -164,44 +226,49 @@ struct journal *journal_new(bool to_journal)
 	return NULL;
 }
 
+/* Is there room? What there is none for is counted. Only the loop adds, so that there still is
+ * when put() follows. */
+static bool has_room(struct journal *j, size_t most)
+{
+	if (atomic_load_explicit(&j->n_queued, memory_order_relaxed) < most)
+		return true;
+	pthread_mutex_lock(&j->mutex);
+	j->dropped++;
+	j->dropped_untold++;
+	pthread_mutex_unlock(&j->mutex);
+	return false;
+}
+
 static void put(struct journal *j, struct entry *e)
 {
-	bool full;
-
 	pthread_mutex_lock(&j->mutex);
-	full = j->n_queued >= QUEUE_MAX;
-	if (full) {
-		j->dropped++;
-		j->dropped_untold++;
-	} else {
-		list_append(&j->queue, &e->link);
-		j->n_queued++;
+	if (list_empty(&j->queue))
 		pthread_cond_signal(&j->wake);
-	}
+	list_append(&j->queue, &e->link);
+	j->n_queued++;
 	pthread_mutex_unlock(&j->mutex);
-	if (full)
-		entry_free(e);
 }
 
 void journal_notice(struct journal *j, const struct core_notice *n)
 {
-	char attempt[16];
-	struct entry *e;
+	char digit[2] = {(char)('0' + n->priority), '\0'}, attempt[16];
+	const struct field fields[] = {
+		{"MESSAGE=", n->message},
+		{"PRIORITY=", digit},
+		{"SYSLOG_IDENTIFIER=", "nightjard"},
+		{"MESSAGE_ID=", core_event_table[n->event].message_id},
+		{"NIGHTJAR_JOB=", n->job},
+		{"NIGHTJAR_RUN=", n->run},
+		{"NIGHTJAR_CELL=", n->cell},
+		{"NIGHTJAR_STEP=", n->step},
+		{"NIGHTJAR_OUTCOME=", n->outcome},
+		{"NIGHTJAR_ATTEMPT=", n->attempt ? attempt : NULL},
+	};
 
-	if (n->event == EVENT_PROGRESS)
+	if (n->event == EVENT_PROGRESS || !has_room(j, n->event == EVENT_OUTPUT ? OUTPUT_MAX : QUEUE_MAX))
 		return;
-	e = entry_new(n->priority, n->message);
-	add_field(e, "MESSAGE_ID", core_event_table[n->event].message_id);
-	add_field(e, "NIGHTJAR_JOB", n->job);
-	add_field(e, "NIGHTJAR_RUN", n->run);
-	add_field(e, "NIGHTJAR_CELL", n->cell);
-	add_field(e, "NIGHTJAR_STEP", n->step);
-	add_field(e, "NIGHTJAR_OUTCOME", n->outcome);
-	if (n->attempt) {
-		snprintf(attempt, sizeof(attempt), "%u", n->attempt);
-		add_field(e, "NIGHTJAR_ATTEMPT", attempt);
-	}
-	put(j, e);
+	snprintf(attempt, sizeof(attempt), "%u", n->attempt);
+	put(j, entry_make(n->priority, fields, ARRAY_SIZE(fields)));
 }
 
 void journal_say(struct journal *j, int priority, const char *format, ...)
@@ -212,7 +279,8 @@ void journal_say(struct journal *j, int priority, const char *format, ...)
 	va_start(ap, format);
 	message = xvasprintf(format, ap);
 	va_end(ap);
-	put(j, entry_new(priority, message));
+	if (has_room(j, QUEUE_MAX))
+		put(j, entry_new(priority, message));
 }
 
 uint64_t journal_dropped(struct journal *j)

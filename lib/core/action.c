@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include "base/json.h"
 #include "base/memory.h"
@@ -515,7 +514,7 @@ void core_action_line(struct core *core, struct launch *l, enum stream stream, u
 		attempt_notice(a, EVENT_PROGRESS, "%s/%s/%s", a->scope.run_name,
 			a->step->cell->spec->name, a->step->spec->name);
 	if (!a->kind->line || len == 0 || text[0] != '{')
-		attempt_notice(a, EVENT_OUTPUT, "%.*s", (int)MIN(len, (size_t)INT_MAX), text);
+		attempt_output(a, text, len);
 }
 
 void core_action_gap(struct core *core, struct launch *l, uint64_t bytes)

@@ -46,11 +46,10 @@ const struct core_event_info core_event_table[CORE_EVENTS] = {
 		"Something is wrong that a person must look at."},
 };
 
-static void vnotice(struct core *core, enum core_event event, const struct core_notice *about,
-	const char *format, va_list ap)
+static void notice(struct core *core, enum core_event event, const struct core_notice *about,
+	const char *message)
 {
 	struct core_notice n = about ? *about : (struct core_notice){0};
-	_cleanup_free_ char *message = xvasprintf(format, ap);
 
 	if (!core->ports.observer.notice)
 		return;
@@ -59,6 +58,14 @@ static void vnotice(struct core *core, enum core_event event, const struct core_
 		n.priority = core_event_table[event].priority;
 	n.message = message;
 	core->ports.observer.notice(core->ports.observer.self, &n);
+}
+
+static void vnotice(struct core *core, enum core_event event, const struct core_notice *about,
+	const char *format, va_list ap)
+{
+	_cleanup_free_ char *message = xvasprintf(format, ap);
+
+	notice(core, event, about, message);
 }
 
 void core_notice(struct core *core, enum core_event event, const struct core_notice *about,
@@ -113,10 +120,11 @@ void cell_notice(const struct cell *cell, enum core_event event, const char *for
 	va_end(ap);
 }
 
-void attempt_notice(const struct attempt *a, enum core_event event, const char *format, ...)
+static struct core_notice about_attempt(const struct attempt *a, enum core_event event)
 {
 	const struct cell *cell = a->step->cell;
-	struct core_notice n = {
+
+	return (struct core_notice){
 		.job = cell->run->job->name,
 		.run = cell->run->name,
 		.cell = cell->spec->name,
@@ -125,9 +133,22 @@ void attempt_notice(const struct attempt *a, enum core_event event, const char *
 		.outcome = outcome_name(a->outcome),
 		.priority = worse_priority(event, a->outcome),
 	};
+}
+
+void attempt_notice(const struct attempt *a, enum core_event event, const char *format, ...)
+{
+	struct core_notice n = about_attempt(a, event);
 	va_list ap;
 
 	va_start(ap, format);
-	vnotice(cell->run->core, event, &n, format, ap);
+	vnotice(a->step->cell->run->core, event, &n, format, ap);
 	va_end(ap);
+}
+
+void attempt_output(const struct attempt *a, const char *text, size_t len)
+{
+	struct core_notice n = about_attempt(a, EVENT_OUTPUT);
+	_cleanup_free_ char *message = xstrndup(text, len);
+
+	notice(a->step->cell->run->core, EVENT_OUTPUT, &n, message);
 }

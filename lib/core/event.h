@@ -11,3 +11,5 @@ void cell_notice(const struct cell *cell, enum core_event event, const char *for
 	_printf_(3, 4);
 void attempt_notice(const struct attempt *a, enum core_event event, const char *format, ...)
 	_printf_(3, 4);
+/* A line that it printed. */
+void attempt_output(const struct attempt *a, const char *text, size_t len);
