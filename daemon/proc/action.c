@@ -102,6 +102,11 @@ static void on_timer(uv_timer_t *timer)
 	action_step(container_of(timer, struct action, timer));
 }
 
+void action_rest(struct action *a, unsigned msec)
+{
+	uv_timer_start(&a->timer, on_timer, msec, 0);
+}
+
 static void try_again(struct action *a)
 {
 	unsigned delay = DELAY_MSEC << MIN(a->tries, 8u);

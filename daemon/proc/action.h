@@ -107,6 +107,8 @@ void launch_stop(struct action *a, enum stop_reason reason);
 void action_release(struct action *a);
 /* Does what can be done next. Called when a job is done and when something happened. */
 void action_step(struct action *a);
+/* The same, but not before `msec` are over. */
+void action_rest(struct action *a, unsigned msec);
 
 /* start.c: on the pool */
 void start_run(struct work *w);

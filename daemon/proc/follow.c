@@ -1,9 +1,10 @@
 /* Following output: inotify says which action's log has grown; a few reads at a time run on the
  * pool, the actions taking turns, so that a flood of one delays the others by a piece at most.
  *
- * Happy path: on_inotify -> follow_wake -> pump -> read_run (pool) -> on_read -> follow_feed.
- * Failures: inotify, or one more watch, is not to be had: a timer looks at the logs twice a
- * second; events were lost: all logs are looked at. */
+ * Happy path: on_inotify -> follow_wake -> pump -> read_run (pool) -> on_read -> follow_feed. A
+ * flood is followed at 32 MB/s while it goes on; what is left at its end at once. Failures:
+ * inotify, or one more watch, is not to be had: a timer looks at the logs twice a second; events
+ * were lost: all logs are looked at. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,9 @@
 
 enum {
 	MAX_READING = 4,
-	SMALL_PIECE = 40 * 1024, /* more than one line; LOG_PIECE_MAX once there is a flood */
+	SMALL_PIECE = 40 * 1024, /* more than one line */
+	FLOOD_PIECE = 64 * 1024, /* less than a millisecond of the loop's time */
+	REST_MSEC = 2, /* between two pieces of a flood: its child needs the processor, too */
 	LOOK_MSEC = 500,
 };
 
@@ -35,8 +38,8 @@ void follow_wake(struct action *a)
 {
 	a->dirty = true;
 	log_wake(a->launcher, a->folder);
-	if (a->busy || (a->state != ACTION_RUNNING && a->state != ACTION_ENDING) ||
-		!list_empty(&a->ready))
+	if (a->busy || uv_is_active((uv_handle_t *)&a->timer) ||
+		(a->state != ACTION_RUNNING && a->state != ACTION_ENDING) || !list_empty(&a->ready))
 		return;
 	list_append(&a->launcher->ready, &a->ready);
 	pump(a->launcher);
@@ -103,7 +106,7 @@ static void on_look(uv_timer_t *timer)
 
 void follow_read(struct action *a, bool final)
 {
-	size_t cap = a->piece_len >= SMALL_PIECE / 2 ? LOG_PIECE_MAX : SMALL_PIECE;
+	size_t cap = a->piece_len >= SMALL_PIECE / 2 ? FLOOD_PIECE : SMALL_PIECE;
 
 	a->piece_len = 0;
 	a->piece_gap = 0;
@@ -131,7 +134,10 @@ static void on_read(struct work *w)
 		a->dirty |= progress;
 		if (!progress && a->gathered)
 			a->log_complete = true;
-		action_step(a);
+		if (a->state == ACTION_RUNNING && a->piece_len >= SMALL_PIECE)
+			action_rest(a, REST_MSEC);
+		else
+			action_step(a);
 	}
 	pump(l);
 }
