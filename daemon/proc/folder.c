@@ -43,18 +43,23 @@ char *place_nickname(const struct action_place *place)
 		place->step, place->attempt, place->action);
 }
 
-static int make_parents(char *path)
+/* From the deepest one up: the upper ones are nearly always there. */
+static int make_parent(char *path)
 {
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		int r;
+	char *slash = strrchr(path, '/');
+	int r;
 
-		*slash = '\0';
-		r = mkdir(path, 0700);
-		*slash = '/';
-		if (r < 0 && errno != EEXIST)
-			return -errno;
+	if (!slash || slash == path)
+		return -ENOENT;
+	*slash = '\0';
+	r = mkdir(path, 0700) < 0 ? -errno : 0;
+	if (r == -ENOENT) {
+		r = make_parent(path);
+		if (r == 0 && mkdir(path, 0700) < 0)
+			r = -errno;
 	}
-	return 0;
+	*slash = '/';
+	return r == -EEXIST ? 0 : r;
 }
 
 int folder_make(const char *path)
@@ -66,7 +71,7 @@ int folder_make(const char *path)
 		return 0;
 	if (errno == ENOENT) {
 		copy = xstrdup(path);
-		r = make_parents(copy);
+		r = make_parent(copy);
 		if (r < 0)
 			return r;
 		if (mkdir(path, 0700) == 0)
