@@ -51,7 +51,8 @@
 #include "shim/stop.h"
 #include "shim/when.h"
 
-#define CHUNK (64u << 10) /* what a pipe holds */
+#define CHUNK	  (64u << 10) /* what a pipe holds */
+#define WIDE_PIPE (1 << 20)
 
 struct shim {
 	struct order order;
@@ -61,6 +62,7 @@ struct shim {
 	struct stop stop;
 	struct status status;
 	int signals, timer, cgroup; /* descriptors; -1: none */
+	bool wide[LOG_STREAMS];	    /* the pipe was asked to hold more */
 	uint64_t oom_kills;	    /* before the child */
 	char *message;		    /* NULL: none */
 };
@@ -172,6 +174,8 @@ static void read_output(struct shim *s, enum log_stream stream)
 	int *fd = &s->child.output[stream];
 	ssize_t n = read(*fd, chunk, sizeof(chunk));
 
+	if (n == sizeof(chunk) && !s->wide[stream]) /* a flood: it need not wait for each turn */
+		s->wide[stream] = fcntl(*fd, F_SETPIPE_SZ, WIDE_PIPE) != 0;
 	if (n > 0) {
 		log_feed(&s->log, stream, chunk, (size_t)n);
 	} else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {

@@ -22,7 +22,7 @@
  *                `# offset N` : how many bytes of log were written before it, these first lines not
  *                counted. A tail file appears whole with its first line, by rename (output.new); a
  *                log file then only grows. Its last line is `F`, also when the child did not end it.
- *   status.json  at the end, by fsync and rename from the preallocated status.json.new
+ *   status.json  at the end, by rename and fsync of the preallocated status.json.new
  *                {"version":1,"end":"exited|signalled|not_started","code","signal","stop":null|reason,
  *                 "lease_over":bool,"oom_killed":bool,"message":null|text,"started_at","ended_at"
  *                 (RFC3339 with µs, UTC; null when not started),"max_rss" (bytes),"cpu_ms",

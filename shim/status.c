@@ -1,4 +1,4 @@
-/* Happy path: reserved, filled, synced, renamed, synced. Failures: a disk that is full at the start
+/* Happy path: reserved, filled, renamed, synced. Failures: a disk that is full at the start
  * means no start at all; one that fills up later cannot keep the report from its own blocks. */
 #include <errno.h>
 #include <fcntl.h>
@@ -159,18 +159,9 @@ static void compose(const struct status *status, struct buf *out)
 		(unsigned long long)status->output_dropped);
 }
 
-static int sync_folder(int folder)
-{
-	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd) < 0)
-		r = -errno;
-	close(fd);
-	return r;
-}
-
+/* Renamed before it is synced: one commit of the file system's journal then holds the text, and the
+ * new name with it (the rename changed the inode that fsync is asked for). A power cut in between
+ * may leave a file that cannot be read, which says the same as none: interrupted. */
 int status_write(struct status *status)
 {
 	_cleanup_buf_ struct buf text = BUF_NULL;
@@ -180,8 +171,9 @@ int status_write(struct status *status)
 	r = write_whole(status->fd, text.data, text.len);
 	if (r < 0)
 		return r;
-	if (ftruncate(status->fd, (off_t)text.len) < 0 || fsync(status->fd) < 0 ||
-		renameat(status->folder, "status.json.new", status->folder, "status.json") < 0)
+	if (ftruncate(status->fd, (off_t)text.len) < 0 ||
+		renameat(status->folder, "status.json.new", status->folder, "status.json") < 0 ||
+		fsync(status->fd) < 0)
 		return -errno;
-	return sync_folder(status->folder);
+	return 0;
 }
