@@ -373,4 +373,5 @@ def main(arguments):
     table.show(rows)
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])
