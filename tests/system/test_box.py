@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +47,9 @@ jobs:
   {{ name = "polite";
      stages: ( {{ name = "a"; steps: ( {{ name = "a"; cwd = "/srv/box";
                   shell = "trap 'sleep 1; echo stopped >stopped; exit 0' TERM; echo >begun; while :; do read line <fifo; done"; }} ); }} ); }},
+
+  {{ name = "chatter";
+     stages: ( {{ name = "a"; steps: ( {{ name = "a"; shell = "seq -f '%06.0f words that fill the queue' 30000"; }} ); }} ); }},
 
   # leaves its session and its parent, and takes no signal
   {{ name = "tree";
@@ -155,6 +157,10 @@ def clear(box):
         (box.root / "srv/box" / name).unlink(missing_ok=True)
 
 
+def said(box):
+    return [e["MESSAGE"] for e in box.journal("-u", "nightjard", "-n", "50")]
+
+
 def cgroups(box):
     return box.run("ls", f"/sys/fs/cgroup{UNIT_CGROUP}").stdout.count("nightjar-")
 
@@ -171,8 +177,7 @@ def test_a_wrong_configuration_never_becomes_ready(box):
     good = (box.root / "etc/nightjar/nightjar.conf").read_text()
     box.write("/etc/nightjar/nightjar.conf", good.replace("minute", "minute!", 1))
     assert box.run("systemctl", "start", "nightjard", check=False).returncode != 0
-    said = [e["MESSAGE"] for e in box.journal("-u", "nightjard", "-n", "20")]
-    assert any("/etc/nightjar/nightjar.conf:" in m and "minute!" in m for m in said), said
+    until(lambda: any("/etc/nightjar/nightjar.conf:" in m and "minute!" in m for m in said(box)))
     box.write("/etc/nightjar/nightjar.conf", good)
     until(lambda: box.property("ActiveState") == "active")  # tried again by itself
     in_order(box)
@@ -213,8 +218,7 @@ def test_a_reload_is_all_or_nothing(box):
     box.write("/etc/nightjar/nightjar.conf", good.replace("schedule", "shedule"))
     assert box.run("systemctl", "reload", "nightjard", check=False).returncode != 0
     assert "moment" in box.nightjar("jobs").stdout
-    said = "\n".join(e["MESSAGE"] for e in box.journal("-u", "nightjard", "-n", "20"))
-    assert "shedule" in said and "nightjar.conf:" in said
+    until(lambda: any("nightjar.conf:" in m and "shedule" in m for m in said(box)))
     box.write("/etc/nightjar/nightjar.conf", good)
     box.run("systemctl", "reload", "nightjard")
     assert "minute" in box.nightjar("jobs").stdout
@@ -247,12 +251,10 @@ def stop_and_start(box):
 @pytest.mark.parametrize("end", [kill, restart, stop_and_start])
 def test_a_step_goes_on_without_its_daemon(box, end):
     run, before = start(box, "wait"), main_pid(box)
-    began = time.monotonic()
     end(box)
     until(lambda: main_pid(box) not in (0, before))
     until(lambda: leads(box))
     until(lambda: box.json("show", run)["state"] == "running")
-    assert time.monotonic() - began < 15
     let_go(box)
     assert ended(box, run)["outcome"] == "ok"
     assert len(attempts(box, run)) == 1
@@ -277,13 +279,26 @@ def test_the_watchdog_replaces_a_daemon_that_hangs(box):
     assert len(attempts(box, run)) == 1
 
 
+def test_a_journal_that_hangs_holds_nothing_up(box):
+    journald = box.property("MainPID", "systemd-journald")
+    before = main_pid(box)
+    box.run("kill", "-STOP", journald)
+    try:
+        box.nightjar("start", "chatter", "--wait", seconds=20)
+        box.nightjar("status", seconds=2)
+    finally:
+        box.run("kill", "-CONT", journald)
+    assert main_pid(box) == before
+    until(lambda: box.journal("-t", "nightjard", "-g", "messages were dropped"))
+
+
 def test_the_sandbox_is_as_tight_as_said(box):
     unit = "/usr/lib/systemd/system/nightjard.service"
     assert box.run("systemd-analyze", "verify", unit).stderr == ""
     p = box.run("systemd-analyze", "security", "--offline=true", unit)
     figure = p.stdout.strip().splitlines()[-1].split("nightjard.service: ")[1].split()[0]
-    said = (box.root / unit.lstrip("/")).read_text()
-    assert f"systemd-analyze security says {figure}." in said
+    text = (box.root / unit.lstrip("/")).read_text()
+    assert f"systemd-analyze security says {figure}." in text
     assert float(figure) <= 2.7
 
 
@@ -295,21 +310,21 @@ def test_dbt_builds_under_the_sandbox(box):
     assert [(c["name"], c["outcome"]) for c in cells] == [("build/postgres", "ok"), ("build/duckdb", "ok")]
 
 
-@pytest.mark.parametrize("store", ["ok", "away"])
-def test_going_down_interrupts_and_keeps_the_result(box, store):
+@pytest.mark.parametrize("stopped_before", [None, "postgresql", "nightjard"])
+def test_going_down_interrupts_and_keeps_the_result(box, stopped_before):
     run = start(box, "polite")
     until(lambda: (box.root / "srv/box/begun").exists())
-    if store == "away":
-        box.run("systemctl", "stop", "postgresql")
+    if stopped_before:
+        box.run("systemctl", "stop", stopped_before)
     box.poweroff()
     assert (box.root / "srv/box/stopped").read_text() == "stopped\n"
     boot(box)
-    shown = ended(box, run)
-    assert shown["outcome"] == "interrupted"
+    assert ended(box, run)["outcome"] == "interrupted"
     assert attempts(box, run)[0]["reason"] == "interrupted: the machine was shutting down"
     before = [e["MESSAGE"] for e in box.journal("-b", "-1", "-t", "nightjard")]
-    assert any("the machine goes down: 1 running" in m for m in before), before
-    assert any(m.startswith(f"{run} ended interrupted") for m in before), before
+    if stopped_before != "nightjard":  # the daemon itself waited for it
+        assert any("the machine goes down: 1 running" in m for m in before), before
+        assert any(m.startswith(f"{run} ended interrupted") for m in before), before
     clear(box)
 
 
@@ -326,4 +341,6 @@ def test_a_power_cut_interrupts(box):
 def test_a_schedule_was_kept_meanwhile(box):
     runs = until(lambda: [r for r in box.json("runs", "minute")["runs"] if r["state"] == "ended"], 70)
     assert {r["trigger"] for r in runs} <= {"schedule", "catch_up"}
-    assert runs[-1]["outcome"] == "ok"
+    assert "ok" in {r["outcome"] for r in runs}
+    slots = [r["scheduled_for"] for r in runs]
+    assert len(set(slots)) == len(slots)
