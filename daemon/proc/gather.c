@@ -76,8 +76,7 @@ static void status_of_dead_shim(const struct action *a, struct action_status *re
 		ret->message = xstrdup(a->same_boot ? "its shim died without a report"
 						    : "the machine was restarted");
 	} else if (a->same_boot) {
-		ret->end = END_NOT_STARTED;
-		ret->message = xstrdup("the daemon or the shim died before it was started");
+		ret->end = END_NOT_STARTED; /* and no message: it was nobody's refusal */
 	} else {
 		ret->message =
 			xstrdup("the machine was restarted, and whether it ran is not known");

@@ -46,7 +46,8 @@ struct action_status {
 	enum action_end {
 		END_EXITED,
 		END_SIGNALLED,
-		END_NOT_STARTED, /* the child never ran: `message` says why */
+		END_NOT_STARTED, /* the child never ran: `message` says why; NULL: the daemon or
+				  * its shim died before, which is nobody's fault: not counted */
 		END_INTERRUPTED, /* no report: the machine or the shim died */
 	} end;
 	int code;              /* END_EXITED */
