@@ -126,6 +126,7 @@ static void write_down(struct pg_connection *c, const struct pg_error *error)
 	if (pg->closing)
 		return;
 	enter_away(pg, error->message);
+	deferred_ask(&pg->kick);
 	if (pg->stopping)
 		pg_close(pg);
 	else if (is_for_a_person(error))

@@ -2,8 +2,9 @@
  * that are put together from an answer's rows.
  *
  * Each row of a document's answer is (part, JSON text): the server makes the JSON, with times as
- * RFC 3339 in UTC. Happy path: one read at a time, in order. Failures: without a connection every
- * read ends at once with a sentence. */
+ * RFC 3339 in UTC. Happy path: one read at a time, in order. Failures: while the store is away every
+ * read ends at once with a sentence; while only this connection is on its way (it comes a second
+ * after the writing one) reads wait for it, or for its failure. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,7 +245,8 @@ void pg_read(struct pg *pg)
 	if (pg->reading)
 		return;
 	if (!pg->read_ready || !pg_connection_is_up(&pg->read)) {
-		pg_read_drop(pg);
+		if (pg->state == PG_AWAY || pg->stopping)
+			pg_read_drop(pg);
 		return;
 	}
 	read = next_read(pg);
