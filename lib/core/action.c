@@ -337,8 +337,7 @@ static int fill_call(struct action *action, char **ret_error)
 	struct attempt *a = action->attempt;
 
 	if (!action->core->ports.http.start) {
-		*ret_error = xasprintf(
-			"%s: not there yet in this version of nightjar", a->kind->spec.name);
+		*ret_error = xstrdup("no HTTP calls can be made here");
 		return -ENOSYS;
 	}
 	action->call.mask = mask_of(action);
@@ -346,6 +345,27 @@ static int fill_call(struct action *action, char **ret_error)
 	action->call.owner = action;
 	return a->kind->request(
 		a->machine, &a->ctx, action->name, &action->call.request, ret_error);
+}
+
+static void began(struct action *action, usec_t at, bool adopted)
+{
+	const struct attempt *a = action->attempt;
+
+	action->started = true;
+	action->started_at = at;
+	if (!a)
+		return;
+	attempt_notice(a, adopted ? EVENT_ACTION_ADOPTED : EVENT_ATTEMPT_STARTED, "%s/%s/%s.%u %s",
+		a->scope.run_name, a->step->cell->spec->name, a->step->spec->name, a->number,
+		adopted ? "still runs: followed again" : "begins");
+}
+
+static void call_out(struct action *action)
+{
+	struct http_port *http = &action->core->ports.http;
+
+	began(action, core_now(action->core), false);
+	http->start(http->self, &action->call);
 }
 
 static void go_out(struct action *action)
@@ -356,7 +376,7 @@ static void go_out(struct action *action)
 	action->attempt->state = ATTEMPT_RUNNING;
 	core->n_running++;
 	if (action->type == KIND_HTTP)
-		core->ports.http.start(core->ports.http.self, &action->call);
+		call_out(action);
 	else if (action->finding)
 		core->ports.launcher.find(core->ports.launcher.self, &action->launch);
 	else
@@ -471,16 +491,7 @@ static struct action *action_of(struct launch *l)
 
 void core_action_started(struct core *core, struct launch *l, usec_t at, bool adopted)
 {
-	struct action *action = action_of(l);
-	const struct attempt *a = action->attempt;
-
-	action->started = true;
-	action->started_at = at;
-	if (!a)
-		return;
-	attempt_notice(a, adopted ? EVENT_ACTION_ADOPTED : EVENT_ATTEMPT_STARTED, "%s/%s/%s.%u %s",
-		a->scope.run_name, a->step->cell->spec->name, a->step->spec->name, a->number,
-		adopted ? "still runs: followed again" : "begins");
+	began(action_of(l), at, adopted);
 }
 
 void core_action_commit(struct core *core, struct launch *l, const char *commit)
@@ -592,21 +603,25 @@ static void call_done(
 	struct http_call *call, int status, const char *error, const char *body, size_t body_len)
 {
 	struct action *action = call->owner;
+	struct mask_set *mask = TAKE_PTR(call->mask);
 	struct kind_event event = {
 		.type = KIND_ANSWERED,
 		.action = action->name,
 		.http_status = status,
+		.http_trouble = call->trouble,
 		.http_error = error,
 		.body = body,
 		.body_len = body_len,
+		.mask = mask,
 	};
 
 	action->launched = false;
 	action->core->n_running--;
 	if (!action->attempt) {
 		action_free(action);
-		return;
+	} else {
+		action_cool(action);
+		attempt_action_ended(action->attempt, &event);
 	}
-	attempt_action_ended(action->attempt, &event);
-	/* the body lives in the call until here */
+	mask_set_free(mask);
 }

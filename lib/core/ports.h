@@ -208,7 +208,9 @@ struct http_call {
 	struct kind_request request;
 	struct mask_set *mask;
 	void *adapter;
-	/* status 0: no answer, and `error` a sentence. */
+	enum http_trouble trouble; /* set before `done`, where there is no answer */
+	/* status 0: no answer, and `error` a sentence, masked. The body as it came, not masked,
+	 * NUL-terminated; it lives for the call only. The callee may free the call. */
 	void (*done)(struct http_call *call, int status, const char *error, const char *body,
 		size_t body_len);
 	void *owner;
@@ -282,6 +284,6 @@ struct core_ports {
 	struct store_port store;
 	struct secrets_port secrets;
 	struct launcher_port launcher;
-	struct http_port http; /* start NULL: there is none yet */
+	struct http_port http; /* start NULL: there is none */
 	struct observer_port observer;
 };

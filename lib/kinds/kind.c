@@ -71,10 +71,12 @@ void kind_spawn_fini(struct kind_spawn *s)
 
 void kind_request_fini(struct kind_request *r)
 {
-	free(r->url);
+	wipe_free(r->url);
 	free(r->method);
-	free(r->body);
-	strv_free(r->headers);
+	wipe_free(r->body);
+	for (size_t i = 0; r->headers && r->headers[i]; i++)
+		wipe_free(r->headers[i]);
+	free(r->headers);
 	*r = (struct kind_request){0};
 }
 

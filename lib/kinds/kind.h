@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/mask.h"
 #include "base/outcome.h"
 #include "base/text.h"
 #include "spec/keys.h"
@@ -88,6 +89,15 @@ struct kind_context {
 		char **ret_error);
 };
 
+/* Why an HTTP call has no answer. */
+enum http_trouble {
+	HTTP_LOST,	/* the call may have arrived: cut off, reset, too slow, a restart */
+	HTTP_UNSENT,	/* it never left: no address, no connection */
+	HTTP_TIMED_OUT, /* the request's timeout is over; it may have arrived */
+	HTTP_UNFIT,	/* the same again would end the same: its URL, a certificate, an answer above
+			 * the cap */
+};
+
 enum kind_event_type {
 	KIND_BEGIN,    /* the attempt begins */
 	KIND_ENDED,    /* a process ended */
@@ -103,10 +113,14 @@ struct kind_event {
 	const struct artifact *artifacts; /* in the order asked for */
 	size_t n_artifacts;
 	/* KIND_ANSWERED */
-	int http_status; /* 0: no answer; http_error says why */
+	int http_status; /* 0: no answer; http_trouble and http_error, masked, say why */
+	enum http_trouble http_trouble;
 	const char *http_error;
+	/* As it came: what is quoted from it goes through `mask` (NULL: no secrets) first, and is
+	 * checked and cut after that. NUL-terminated. */
 	const char *body;
 	size_t body_len;
+	const struct mask_set *mask;
 	/* On replay: what the machine noted when this happened. NULL: it happens now. */
 	const cJSON *note;
 };
@@ -162,8 +176,11 @@ struct kind_request {
 	char *url, *method, *body; /* body NULL: none */
 	char **headers;            /* "Name: value" */
 	usec_t timeout;
-	size_t cap; /* of the answer, bytes */
+	usec_t slow; /* below 10 bytes a second for so long, the wait for the answer counted too, is
+		      * HTTP_LOST; 0: only the timeout bounds it */
+	size_t cap;  /* of the answer, bytes */
 };
+/* Wiped and freed: it may hold secrets. */
 void kind_request_fini(struct kind_request *r);
 
 struct kind {
