@@ -22,12 +22,6 @@ static void terraform_next(void *state, const struct kind_context *ctx,
 	done("terraform", ret);
 }
 
-static void http_next(void *state, const struct kind_context *ctx, const struct kind_event *event,
-	struct kind_command *ret)
-{
-	done("http", ret);
-}
-
 static void *stateless_new(const struct kind_context *ctx)
 {
 	return xmalloc(1); /* a machine's state is never NULL */
@@ -45,11 +39,4 @@ const struct kind kind_terraform = {
 	.new = stateless_new,
 	.free = free,
 	.next = terraform_next,
-};
-
-const struct kind kind_http = {
-	.spec = SPEC_HTTP,
-	.new = stateless_new,
-	.free = free,
-	.next = http_next,
 };
