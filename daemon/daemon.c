@@ -261,6 +261,7 @@ static void make_core(struct daemon *d)
 	clock_port(&d->clock, &ports.clock);
 	secrets_port(d->secrets, &ports.secrets);
 	launcher_port(d->launcher, &ports.launcher);
+	http_port(d->http, &ports.http);
 	d->core = core_new(&ports);
 }
 
@@ -290,7 +291,10 @@ static int make_parts(struct daemon *d, struct spec *spec)
 	service_init(&d->service, &d->loop, &d->count);
 	d->secrets = secrets_new(&d->loop, &d->count);
 	secrets_set_directory(d->secrets, spec->secrets_directory);
-	if (make_launcher(d) < 0 || make_store(d, spec) < 0)
+	if (make_launcher(d) < 0)
+		return -EINVAL;
+	d->http = http_new(&d->loop, ask_turn, d);
+	if (make_store(d, spec) < 0)
 		return -EINVAL;
 	make_core(d);
 	return make_control(d, spec);
@@ -319,8 +323,9 @@ static void daemon_close(struct daemon *d)
 	d->closing = true;
 	journal_say(d->journal, LOG_NOTICE, "nightjard ends; %u actions go on by themselves",
 		core_n_running(d->core));
-	d->parts_open = 3;
+	d->parts_open = 4;
 	control_close(TAKE_PTR(d->control), part_closed, d);
+	http_close(TAKE_PTR(d->http), part_closed, d);
 	launcher_close(d->launcher, part_closed, d);
 	pg_stop(d->pg, part_closed, d);
 }

@@ -6,6 +6,7 @@
 #include "daemon/config/load.h"
 #include "daemon/config/secrets.h"
 #include "daemon/control/control.h"
+#include "daemon/http/http.h"
 #include "daemon/journal/journal.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/loop.h"
@@ -35,6 +36,7 @@ struct daemon {
 	struct secrets *secrets;
 	struct launcher *launcher;
 	struct log_port log_port;
+	struct http *http;
 	struct pg *pg;
 	struct core *core;
 	struct control *control;
