@@ -79,8 +79,12 @@ def plain_build():
     if not (build / "build.ninja").exists():
         subprocess.run(["meson", "setup", build, ROOT, "--prefix=/usr"], check=True,
                        stdout=subprocess.DEVNULL)
-    programs = ["daemon/nightjard", "client/nightjar", "shim/nightjar-shim", "man/nightjar.conf.5"]
-    subprocess.run(["ninja", "-C", build, "--quiet", *programs], check=True)
+    listed = subprocess.run(["meson", "introspect", "--targets", build], check=True,
+                            capture_output=True, text=True)
+    wanted = [Path(f).relative_to(build) for t in json.loads(listed.stdout) if t["installed"]
+              for f in t["filename"]]
+    subprocess.run(["ninja", "-C", build, "--quiet", *wanted], check=True,
+                   stdout=subprocess.DEVNULL)
     return build
 
 
