@@ -11,7 +11,10 @@
 
 /* Red: each job's last ended run, where it was not ok; a cancelled one says nothing. Usual: over its last ten good runs. */
 static const char overview_sql[] =
-	"SELECT 'jobs', row_to_json(j)::text FROM nightjar.job j"
+	"SELECT 'jobs', row_to_json(x)::text FROM (SELECT j.*,"
+	"  (SELECT r.number FROM nightjar.run r WHERE r.job = j.name AND r.state = 'ended'"
+	"    AND r.outcome IS DISTINCT FROM 'cancelled' ORDER BY r.number DESC LIMIT 1) AS judged"
+	"  FROM nightjar.job j) x"
 	" UNION ALL"
 	" (SELECT 'open', to_json(r.id)::text FROM nightjar.run r WHERE r.state <> 'ended'"
 	"  ORDER BY r.created_at, r.job, r.number)"

@@ -187,6 +187,7 @@ static void load_job_row(struct core *core, const cJSON *row)
 	job->last_number = (uint64_t)json_int(row, "last_number", 0);
 	job->last_outcome = outcome_parse(json_string(row, "last_outcome"));
 	job->last_ended_at = json_time(row, "last_ended_at");
+	job->judged = (uint64_t)json_int(row, "judged", 0);
 	job->stored = true;
 }
 

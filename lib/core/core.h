@@ -36,7 +36,7 @@ void core_run(struct core *core);
 /* --- from the store ------------------------------------------------------------------------ */
 
 /* This daemon leads, in this epoch. `loaded` (borrowed):
- * {"jobs":[row of job...],
+ * {"jobs":[row of job, and "judged": the number of its last ended run, cancelled ones aside...],
  *  "runs":[{"run":row,"definition":text,"cells":[row...],"attempts":[row...],"actions":[row...]}...]
  *        every run that has not ended,
  *  "red":[the same shape: each job's last ended run, where its outcome was not ok],

@@ -268,21 +268,31 @@ static cJSON *whole_run(const struct sim *sim, const cJSON *run)
 	return o;
 }
 
-/* The last ended run of a job, NULL where it was ok; cancelled ones say nothing. */
-static const cJSON *red_of(const struct sim *sim, const char *job)
+/* The last ended run of a job; cancelled ones say nothing. */
+static const cJSON *last_ended(const struct sim *sim, const char *job)
 {
-	const cJSON *red = NULL;
+	const cJSON *last = NULL;
 
 	for (const struct row *row = sim->tables[TABLE_RUN]; row; row = row->next) {
 		const cJSON *r = row->json;
 
-		if (str_eq(json_string(r, "job"), job) &&
-			str_eq(json_string(r, "state"), "ended") &&
+		if (str_eq(json_string(r, "job"), job) && str_eq(json_string(r, "state"), "ended") &&
 			!str_eq(json_string(r, "outcome"), "cancelled") &&
-			(!red || json_int(r, "number", 0) > json_int(red, "number", 0)))
-			red = r;
+			(!last || json_int(r, "number", 0) > json_int(last, "number", 0)))
+			last = r;
 	}
-	return red && !str_eq(json_string(red, "outcome"), "ok") ? red : NULL;
+	return last;
+}
+
+static void load_job(const struct sim *sim, const struct row *row, cJSON *jobs, cJSON *red)
+{
+	const cJSON *last = last_ended(sim, row->key);
+	cJSON *job = cJSON_Duplicate(row->json, true);
+
+	json_set_int(job, "judged", json_int(last, "number", 0));
+	cJSON_AddItemToArray(jobs, job);
+	if (last && !str_eq(json_string(last, "outcome"), "ok"))
+		cJSON_AddItemToArray(red, whole_run(sim, last));
 }
 
 static cJSON *load(struct host *host)
@@ -294,13 +304,8 @@ static cJSON *load(struct host *host)
 	cJSON *red = json_set(o, "red", cJSON_CreateArray());
 
 	json_set_time(o, "now", sim->start + sim->boot);
-	for (const struct row *row = sim->tables[TABLE_JOB]; row; row = row->next) {
-		const cJSON *last = red_of(sim, row->key);
-
-		cJSON_AddItemToArray(jobs, cJSON_Duplicate(row->json, true));
-		if (last)
-			cJSON_AddItemToArray(red, whole_run(sim, last));
-	}
+	for (const struct row *row = sim->tables[TABLE_JOB]; row; row = row->next)
+		load_job(sim, row, jobs, red);
 	for (const struct row *row = sim->tables[TABLE_RUN]; row; row = row->next)
 		if (!str_eq(json_string(row->json, "state"), "ended"))
 			cJSON_AddItemToArray(runs, whole_run(sim, row->json));
