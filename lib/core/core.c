@@ -227,19 +227,26 @@ static void load_run(struct core *core, const cJSON *loaded)
 		alarm_unloadable(core, loaded, error);
 }
 
+/* What is left of a span that ends at `until` by the wall clock, which may be wrong by now. */
+static usec_t left_of(const struct core *core, usec_t until, usec_t span)
+{
+	return MIN(MAX(until - core_now(core), 0), MAX(span, 0));
+}
+
 static void resume_deadlines(struct core *core, struct run *run)
 {
-	usec_t now = core_now(core), boot = core_boot(core);
+	usec_t boot = core_boot(core);
 
 	if (run->deadline_at)
-		timer_set_boot(core, &run->deadline, boot + MAX(run->deadline_at - now, 0));
+		timer_set_boot(core, &run->deadline,
+			boot + left_of(core, run->deadline_at, run->def->deadline));
 	for (size_t i = 0; i < run->def->n_stages; i++) {
 		struct stage *stage = &run->stages[i];
 		usec_t span = run->def->stages[i].deadline;
 
 		if (span && stage->started_at && stage->n_ended < stage->n_part)
 			timer_set_boot(core, &stage->deadline,
-				boot + MAX(stage->started_at + span - now, 0));
+				boot + left_of(core, stage->started_at + span, span));
 	}
 }
 
@@ -254,9 +261,10 @@ static void resume_step(struct core *core, struct step *step)
 		return;
 	if (a && a->state != ATTEMPT_ENDED)
 		attempt_resume(a);
-	else if (step->retry_at || a)
+	else if (a)
 		timer_set_boot(core, &step->retry,
-			core_boot(core) + MAX(step->retry_at - core_now(core), 0));
+			core_boot(core) +
+				left_of(core, step->retry_at, step->retry_at - a->ended_at));
 	else
 		attempt_begin(step);
 }

@@ -418,6 +418,11 @@ void sim_store_back(struct sim *sim)
 	sim_host_back(sim, 0);
 }
 
+void sim_lease_over(struct sim *sim, bool over)
+{
+	sim->hosts[0].lease_over = over;
+}
+
 void sim_jump(struct sim *sim, usec_t by)
 {
 	sim_host_jump(sim, 0, by);

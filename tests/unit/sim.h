@@ -68,6 +68,8 @@ void sim_crash(struct sim *sim);
 /* The store goes away and comes back. */
 void sim_store_away(struct sim *sim);
 void sim_store_back(struct sim *sim);
+/* Effects are not allowed, though commits go through: as when renewals are late. */
+void sim_lease_over(struct sim *sim, bool over);
 /* Moves the wall clock alone. */
 void sim_jump(struct sim *sim, usec_t by);
 

@@ -206,7 +206,7 @@ static usec_t port_lease(void *self)
 {
 	struct host *host = self;
 
-	if (!host->leads)
+	if (!host->leads || host->lease_over)
 		return 0;
 	if (host->state == HOST_LEADS)
 		return host_boot(host) + LEASE;

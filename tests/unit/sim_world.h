@@ -41,7 +41,7 @@ struct host {
 	bool boot_known;  /* the launcher has seen this boot */
 	enum host_state state;
 	bool leads; /* as far as it knows: it holds `epoch` */
-	bool loaded;
+	bool loaded, lease_over;
 	uint64_t epoch;
 	usec_t lease_end; /* of a lost connection, on the world's clock */
 	struct core *core;

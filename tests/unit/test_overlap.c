@@ -255,6 +255,7 @@ static const struct missed {
 	/* a start up to start_grace late is simply late: then the others are not the last */
 	{"'catch_up': 'none', 'start_grace': '15m'", 3, 40, 1, "04:00", "04:00", 3},
 	{"'catch_up': 'last', 'start_grace': '15m'", 3, 40, 1, "04:00", "04:00", 3},
+	{"'catch_up': 'none', 'start_grace': '10m'", 3, 40, 0, NULL, NULL, 4},
 	{"'catch_up': 'none', 'start_grace': '24h'", 3, 40, 4, "01:00", "04:00", 0},
 	{"'catch_up': 'all', 'start_grace': '15m'", 3, 40, 4, "01:00", "04:00", 0},
 };

@@ -275,6 +275,56 @@ static void a_cancelled_run_stays_so_over_a_restart(void **state)
 	sim_free(sim);
 }
 
+static void count_one(void *arg, const struct action_place *place)
+{
+	++*(unsigned *)arg;
+}
+
+static void nothing_goes_out_while_the_lease_is_over(void **state)
+{
+	static const char *const does[] = {"spawn", "http"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(does); i++) {
+		_cleanup_free_ char *config = xasprintf(HEAD
+			"'stages': [{'name': 'a', 'steps': [{'name': 's', 'made_up': {'does': "
+			"'%s'}}]}]}]}",
+			does[i]);
+		struct sim *sim = night(config, "");
+		unsigned effects = 0;
+
+		sim_lease_over(sim, true);
+		free(sim_start(sim, "n", NULL));
+		for (int k = 0; k < 300; k++) {
+			sim_run_for(sim, USEC_SEC);
+			sim_each_effect(sim, count_one, &effects);
+			assert_int_equal(effects, 0);
+		}
+		sim_lease_over(sim, false);
+		sim_settle(sim);
+		expect(sim, "n#1", "a", "ok");
+		assert_int_equal(sim_count(sim, TABLE_ATTEMPT), 1); /* it waited, and was not tried */
+		sim_free(sim);
+	}
+}
+
+static void a_clock_wrong_by_years_at_a_restart_makes_nobody_wait_for_years(void **state)
+{
+	struct sim *sim = night(
+		HEAD "'deadline': '3h', 'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
+		     "'transient_codes': [75], 'retry': {'attempts': 2, 'delay': '10m'}}]}]}]}",
+		" a:s=75");
+
+	free(sim_start(sim, "n", NULL));
+	sim_run_for(sim, 3 * USEC_MINUTE);
+	sim_jump(sim, -3650 * USEC_DAY);
+	sim_crash(sim);
+	sim_run_for(sim, USEC_MINUTE);
+	sim_jump(sim, 3650 * USEC_DAY);
+	sim_settle(sim);
+	assert_int_equal(sim_starts(sim, "a"), 2);
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +337,8 @@ int main(void)
 		cmocka_unit_test(retries_wait_as_delay_factor_and_max_delay_say),
 		cmocka_unit_test(a_retry_comes_at_its_time_also_after_a_restart),
 		cmocka_unit_test(a_cancelled_run_stays_so_over_a_restart),
+		cmocka_unit_test(nothing_goes_out_while_the_lease_is_over),
+		cmocka_unit_test(a_clock_wrong_by_years_at_a_restart_makes_nobody_wait_for_years),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
