@@ -33,7 +33,7 @@ NIGHTJAR = BUILD / "client" / "nightjar"
 SHIM = BUILD / "shim" / "nightjar-shim"
 DBT = Path(sys.executable).parent / "dbt"
 
-PATIENCE = 60  # seconds; nothing here takes so long
+PATIENCE = 90  # seconds: for a machine that has much else to do
 
 
 def until(condition, what="it", seconds=PATIENCE):
@@ -149,14 +149,19 @@ class Night:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
-        if kind and self.log.exists():
-            print(self.log.read_text()[-8000:])
+    def __exit__(self, *_):
+        self.tell()
         try:
             self.end()
         finally:
             self.end_shims()
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tell(self):
+        """For whoever reads of a failure: shown only then."""
+        print(self.log.read_text()[-8000:] if self.log.exists() else "no daemon was started")
+        if self.daemon and self.daemon.poll() is None:
+            print(self.call("show", "nightly").stdout)
 
     # --- what it is made of -------------------------------------------------------------------
 
