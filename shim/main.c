@@ -17,10 +17,10 @@
  *
  * Happy path: the order is read, status.json reserved, the private folder made, `started` written,
  * the child made; its output flows to the log until it has ended and both pipes are at their end;
- * the private folder goes, what was left behind is masked, status.json is renamed into place, and the exit releases the lock.
- * Failures: what stands in the way before the child exists ends as "not_started", with a sentence.
- * Without room or folder for status.json there is no report and exit status 1; nothing was run
- * then.
+ * the private folder goes, what was left behind is masked, status.json is renamed into place, and
+ * the exit releases the lock. Failures: what stands in the way before the child exists ends as
+ * "not_started", with a sentence. Without room or folder for status.json there is no report and
+ * exit status 1; nothing was run then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,8 +51,9 @@
 #include "shim/stop.h"
 #include "shim/when.h"
 
-#define CHUNK	  (64u << 10) /* what a pipe holds */
-#define WIDE_PIPE (1 << 20)
+#define CHUNK	    (256u << 10) /* only what is read into is touched */
+#define NARROW_PIPE (64 << 10)	 /* as it is made */
+#define WIDE_PIPE   (1 << 20)
 
 struct shim {
 	struct order order;
@@ -174,7 +175,7 @@ static void read_output(struct shim *s, enum log_stream stream)
 	int *fd = &s->child.output[stream];
 	ssize_t n = read(*fd, chunk, sizeof(chunk));
 
-	if (n == sizeof(chunk) && !s->wide[stream]) /* a flood: it need not wait for each turn */
+	if (n >= NARROW_PIPE && !s->wide[stream]) /* a flood: it need not wait for each turn */
 		s->wide[stream] = fcntl(*fd, F_SETPIPE_SZ, WIDE_PIPE) != 0;
 	if (n > 0) {
 		log_feed(&s->log, stream, chunk, (size_t)n);
