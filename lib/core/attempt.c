@@ -352,6 +352,8 @@ void attempt_begin(struct step *step)
 void attempt_granted(struct core *core, struct attempt *a)
 {
 	a->state = ATTEMPT_INTENT;
+	if (a->n_actions == 1) /* what it waited for its place is no part of it */
+		a->started_at = core_now(core);
 	record_attempt(a);
 	action_intend(a->open);
 }
