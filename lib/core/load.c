@@ -195,6 +195,10 @@ static void load_action(struct run *run, const cJSON *row)
 		action->status = cJSON_Duplicate(json_get(row, "status"), true);
 	if (json_get(row, "note") && !cJSON_IsNull(json_get(row, "note")))
 		action->note = cJSON_Duplicate(json_get(row, "note"), true);
+	if (json_string(action->note, "holds_up")) { /* as the kind noted it at the end */
+		free(a->holds_up);
+		a->holds_up = xstrdup(json_string(action->note, "holds_up"));
+	}
 }
 
 static void load_only(struct run *run, const cJSON *only)

@@ -205,7 +205,8 @@ struct kind {
 	/* How far it is, for `status` and `show`; an object or NULL. Well-known keys: "done", "total"
 	 * (integers), "now" (what runs), "failed", "skipped" (integers), "text" (a whole sentence). */
 	cJSON *(*progress)(const void *state);
-	/* What failed holds up inside the step ("4 models"); NULL: nothing. The caller frees. */
+	/* What failed holds up inside the step ("4 models"); NULL: nothing. The caller frees. The note of
+	 * the end keeps it as "holds_up", for readers of a run that was loaded. */
 	char *(*holds_up)(const void *state);
 };
 
