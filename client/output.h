@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include "base/buf.h"
+#include "base/progress.h"
 #include "base/text.h"
 
 enum colour {
@@ -39,9 +40,6 @@ usec_t out_now(void);
 const char *when(usec_t at, usec_t now, char buf[WHEN_MAX]);
 /* "06:14:03Z" */
 const char *when_exactly(usec_t at, usec_t now, char buf[WHEN_MAX]);
-
-/* "31 of 44 nodes, 1 failed, now stg_events" from a step kind's progress; "" for none. */
-void buf_progress(struct buf *b, const cJSON *progress);
 
 /* --- tables ---------------------------------------------------------------------------------- */
 

@@ -19,9 +19,10 @@ static void print_event(const cJSON *event)
 	out_text(DIM, "%s", when_exactly(json_time(event, "at"), now, at));
 	if (run && !(message && strstr(message, run)))
 		out_text(BOLD, "  %s%s%s", run, cell ? "/" : "", cell ? cell : "");
-	out_text(outcome	 ? colour_of_outcome(outcome)
-		 : priority <= 4 ? RED
-				 : PLAIN,
+	out_text(outcome					   ? colour_of_outcome(outcome)
+		 : priority <= 4				   ? RED
+		 : str_eq(json_string(event, "event"), "progress") ? DIM
+								   : PLAIN,
 		"  %s", message ? message : "");
 	putchar('\n');
 	fflush(stdout);

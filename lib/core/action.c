@@ -2,7 +2,9 @@
 #include <string.h>
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "core/action.h"
+#include "core/attempt.h"
 #include "core/event.h"
 #include "core/lock.h"
 #include "core/record.h"
@@ -505,6 +507,17 @@ void core_action_commit(struct core *core, struct launch *l, const char *commit)
 	record_run(run);
 }
 
+static void tell_progress(const struct attempt *a)
+{
+	_cleanup_json_ cJSON *progress = attempt_progress(a);
+	_cleanup_buf_ struct buf text = BUF_NULL;
+
+	buf_progress(&text, progress);
+	attempt_notice(a, EVENT_PROGRESS, "%s/%s/%s%s%s", a->scope.run_name,
+		a->step->cell->spec->name, a->step->spec->name, text.len ? ": " : "",
+		buf_str(&text));
+}
+
 void core_action_line(struct core *core, struct launch *l, enum stream stream, usec_t at,
 	const char *text, size_t len, bool partial)
 {
@@ -522,8 +535,7 @@ void core_action_line(struct core *core, struct launch *l, enum stream stream, u
 		attempt_notice(a, EVENT_NEWS, "%s/%s: %s", a->scope.run_name,
 			a->step->cell->spec->name, news);
 	if (changed)
-		attempt_notice(a, EVENT_PROGRESS, "%s/%s/%s", a->scope.run_name,
-			a->step->cell->spec->name, a->step->spec->name);
+		tell_progress(a);
 	if (!a->kind->line || len == 0 || text[0] != '{')
 		attempt_output(a, text, len);
 }
