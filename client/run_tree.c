@@ -1,12 +1,14 @@
 #include "client/run_tree.h"
 #include <string.h>
 
-/* "outcome" where there is one, else "state". */
+/* "outcome" where there is one, else "state"; something that runs and has a reason waits for it. */
 static void put_outcome(struct buf *b, const cJSON *thing)
 {
 	const char *outcome = json_string(thing, "outcome"), *state = json_string(thing, "state");
 	if (outcome)
 		buf_text(b, colour_of_outcome(outcome), "%s", outcome);
+	else if (!json_time(thing, "ended_at") && json_string(thing, "reason"))
+		buf_text(b, YELLOW, "waiting");
 	else
 		buf_text(b, str_eq(state, "running") ? BLUE : DIM, "%s", state ? state : "running");
 }
@@ -106,19 +108,43 @@ void run_tree_cell(struct buf *b, const cJSON *cell, usec_t now)
 		put_step(b, step, json_string(cell, "reason"), now);
 }
 
-/* The attempt that has not ended, NULL: none. */
-static const cJSON *live_attempt(const cJSON *cell)
+/* The attempt that has not ended; else the step that will be tried again; NULL each: none. */
+static const cJSON *live_attempt(const cJSON *cell, const cJSON **ret_step)
 {
 	const cJSON *step, *attempt;
+	*ret_step = NULL;
 	cJSON_ArrayForEach(step, json_get(cell, "steps"))
 	{
+		if (!str_eq(json_string(step, "state"), "running"))
+			continue;
 		cJSON_ArrayForEach(attempt, json_get(step, "attempts"))
 		{
 			if (json_time(attempt, "started_at") && !json_time(attempt, "ended_at"))
 				return attempt;
 		}
+		if (json_time(step, "retry_at"))
+			*ret_step = step;
 	}
 	return NULL;
+}
+
+static void put_live(struct buf *b, const cJSON *attempt, usec_t now)
+{
+	char span[DURATION_MAX];
+	_cleanup_buf_ struct buf progress = BUF_NULL;
+	int64_t number = json_int(attempt, "number", 1);
+
+	put_outcome(b, attempt);
+	if (json_string(attempt, "reason")) {
+		put_reason(b, attempt, "  ");
+		return;
+	}
+	buf_printf(
+		b, "  %s", format_duration(MAX(now - json_time(attempt, "started_at"), 0), span));
+	if (number > 1)
+		buf_printf(b, ", attempt %lld", (long long)number);
+	buf_progress(&progress, json_get(attempt, "progress"));
+	buf_printf(b, "%s%s", progress.len ? ", " : "", buf_str(&progress));
 }
 
 static size_t width_of_names(const cJSON *cells)
@@ -135,54 +161,65 @@ static size_t width_of_names(const cJSON *cells)
 
 static void put_cell_line(struct buf *b, const cJSON *cell, size_t width, usec_t now)
 {
-	char span[DURATION_MAX];
+	char at[WHEN_MAX];
 	const char *name = json_string(cell, "name");
-	const cJSON *attempt = live_attempt(cell);
-	_cleanup_buf_ struct buf progress = BUF_NULL;
+	const cJSON *step, *attempt = live_attempt(cell, &step);
 
 	buf_puts(b, "  ");
 	buf_text(b, BOLD, "%s", name ? name : "?");
 	buf_printf(b, "%*s  ", (int)(width - (name ? strlen(name) : 0)), "");
-	put_outcome(b, cell);
 	if (attempt) {
-		buf_printf(b, "  %s",
-			format_duration(MAX(now - json_time(attempt, "started_at"), 0), span));
-		if (json_int(attempt, "number", 1) > 1)
-			buf_printf(b, ", attempt %lld", (long long)json_int(attempt, "number", 1));
-		buf_progress(&progress, json_get(attempt, "progress"));
-		buf_printf(b, "%s%s", progress.len ? ", " : "", buf_str(&progress));
+		put_live(b, attempt, now);
+	} else if (step) {
+		buf_text(b, YELLOW, "waiting");
+		buf_text(b, PLAIN, "  tried again %s",
+			when_exactly(json_time(step, "retry_at"), now, at));
+	} else {
+		put_outcome(b, cell);
+		put_reason(b, cell, ": ");
 	}
-	put_reason(b, cell, ": ");
 	buf_putc(b, '\n');
 }
 
-/* It runs, or it is not well. */
+/* It does something, or it is not well. */
 static bool is_of_interest(const cJSON *cell)
 {
 	const char *outcome = json_string(cell, "outcome");
-	return str_eq(json_string(cell, "state"), "running") ||
-	       (outcome && !str_eq(outcome, "ok") && !str_eq(outcome, "skipped"));
+	const cJSON *step, *attempt = live_attempt(cell, &step);
+	if (outcome)
+		return !str_eq(outcome, "ok") && !str_eq(outcome, "skipped");
+	return attempt && !json_string(attempt, "reason");
+}
+
+static unsigned count_of_interest(const cJSON *cells)
+{
+	const cJSON *cell;
+	unsigned n = 0;
+	cJSON_ArrayForEach(cell, cells) n += is_of_interest(cell);
+	return n;
 }
 
 unsigned run_tree_lines(struct buf *b, const cJSON *run, unsigned most, usec_t now)
 {
 	const cJSON *cell, *cells = json_get(run, "cells");
 	size_t width = width_of_names(cells);
-	unsigned n = (unsigned)cJSON_GetArraySize(cells), lines = 1, shown = 0;
-	bool all = n + 1 <= most;
+	unsigned n = (unsigned)cJSON_GetArraySize(cells), shown = 0;
+	unsigned room = n + 1 <= most ? n : most - 2; /* the head, and how many more there are */
+	unsigned wanted = MIN(count_of_interest(cells), room), spare = room - wanted;
 
 	run_tree_head(b, run, now);
 	cJSON_ArrayForEach(cell, cells)
 	{
-		if (!all && (lines + 1 >= most || !is_of_interest(cell)))
+		unsigned *left = is_of_interest(cell) ? &wanted : &spare;
+		if (*left == 0)
 			continue;
+		(*left)--;
 		put_cell_line(b, cell, width, now);
-		lines++;
 		shown++;
 	}
 	if (shown == n)
-		return lines;
+		return n + 1;
 	buf_text(b, DIM, "  and %u more", n - shown);
 	buf_putc(b, '\n');
-	return lines + 1;
+	return shown + 2;
 }

@@ -97,7 +97,14 @@ static void print_red(const cJSON *red, int width, usec_t now)
 	print_holds_up(json_get(red, "holds_up"));
 }
 
-static void print_waiting(const cJSON *waiting, int width, usec_t now)
+static bool wait_alike(const cJSON *a, const cJSON *b)
+{
+	return str_eq(json_string(a, "run"), json_string(b, "run")) &&
+	       str_eq(json_string(a, "reason"), json_string(b, "reason")) &&
+	       json_time(a, "since") / USEC_MINUTE == json_time(b, "since") / USEC_MINUTE;
+}
+
+static void print_waiting(const cJSON *waiting, int width, int n_alike, usec_t now)
 {
 	char at[WHEN_MAX];
 	const char *reason = json_string(waiting, "reason");
@@ -108,6 +115,8 @@ static void print_waiting(const cJSON *waiting, int width, usec_t now)
 	if (since)
 		out_text(PLAIN, "since %s%s", when(since, now, at), reason ? ": " : "");
 	out_text(PLAIN, "%s", reason ? reason : "");
+	if (n_alike > 1)
+		out_text(DIM, " (and %d more)", n_alike - 1);
 	putchar('\n');
 }
 
@@ -197,27 +206,56 @@ static void print_due(const cJSON *status, usec_t now)
 	}
 }
 
-/* The first few of a list, and how many more there are. */
-static void print_most(const cJSON *list, int most, usec_t now,
-	void (*print)(const cJSON *item, int width, usec_t now))
+static int width_of(const cJSON *list)
 {
 	const cJSON *item;
-	int n = 0, all = cJSON_GetArraySize(list), width = 0;
+	int width = 0;
 	cJSON_ArrayForEach(item, list)
 	{
 		_cleanup_free_ char *subject = subject_of(item);
 		width = MAX(width, (int)strlen(subject));
 	}
+	return width;
+}
+
+static void print_more(int n)
+{
+	if (n <= 0)
+		return;
+	out_text(DIM, "      and %d more; see `nightjar show`", n);
+	putchar('\n');
+}
+
+/* The first few of a list, and how many more there are. */
+static void print_most(const cJSON *list, int most, usec_t now,
+	void (*print)(const cJSON *item, int width, usec_t now))
+{
+	const cJSON *item;
+	int n = 0, width = width_of(list);
 	cJSON_ArrayForEach(item, list)
 	{
 		if (n++ == most)
 			break;
 		print(item, width, now);
 	}
-	if (all > most) {
-		out_text(DIM, "      and %d more; see `nightjar show`", all - most);
-		putchar('\n');
+	print_more(cJSON_GetArraySize(list) - most);
+}
+
+/* The same, and those that wait alike are one line. */
+static void print_all_waiting(const cJSON *list, usec_t now)
+{
+	const cJSON *first = list ? list->child : NULL;
+	int n = 0, left = cJSON_GetArraySize(list), width = width_of(list);
+	for (; first && n < WAIT_MOST; n++) {
+		int n_alike = 1;
+		const cJSON *next = first->next;
+		for (; next && wait_alike(first, next); next = next->next)
+			n_alike++;
+		print_waiting(first, width, n_alike, now);
+		left -= n_alike;
+		first = next;
 	}
+	print_more(left);
 }
 
 static void print_status(const cJSON *status)
@@ -228,7 +266,7 @@ static void print_status(const cJSON *status)
 		now = out_now();
 	print_header(status, now);
 	print_most(json_get(status, "red"), RED_MOST, now, print_red);
-	print_most(json_get(status, "waiting"), WAIT_MOST, now, print_waiting);
+	print_all_waiting(json_get(status, "waiting"), now);
 	print_most(json_get(status, "running"), RUN_MOST, now, print_running);
 	cJSON_ArrayForEach(item, json_get(status, "runs")) print_quiet_run(status, item, now);
 	cJSON_ArrayForEach(item, json_get(status, "checks")) print_check(item);
