@@ -64,6 +64,12 @@ def night():
         yield n
 
 
+@pytest.fixture
+def bare():
+    with Night() as n:
+        yield n
+
+
 # --- documents -------------------------------------------------------------------------------
 
 
@@ -213,6 +219,25 @@ def test_a_run_in_every_state_says_what_it_knows_and_null_for_the_rest(night):
     assert (run["state"], run["outcome"], attempt["exit_code"]) == ("ended", "ok", 0)
     assert attempt["max_rss"] > 0 and attempt["cpu_ms"] >= 0 and attempt["signal"] is None
     assert run == night.show("slow"), "the same from memory and from the store"
+
+
+def test_what_waits_is_no_part_of_an_attempt_and_alike_ones_are_one_line(bare):
+    bare.write("""max_attempts = 1;
+jobs: ( { name = "many"; stages: ( { name = "load"; matrix: { tenant = ["a", "b", "c", "d"]; };
+  steps: ( { name = "s"; shell = "while ! [ -e @folder@/go ]; do sleep 0.05; done"; } ); } ); } );
+""")
+    bare.begin()
+    bare.start("many")
+    bare.wait("attempt-started")
+    assert len(bare.status()["waiting"]) == 3
+    text = bare.call("status").stdout.splitlines()
+    assert re.fullmatch(r"WAIT  many#1/load/b  since \S+: waits for a place: max_attempts is 1 "
+                        r"\(and 2 more\)", text[1]), text
+    assert re.fullmatch(r"RUN   many#1/load/a  \S+", text[2]), text
+    (bare.folder / "go").touch()
+    run = bare.wait_run("many#1")
+    first, *_, last = [cell["steps"][0]["attempts"][0] for cell in run["cells"]]
+    assert last["started_at"] > first["ended_at"]
 
 
 def test_a_failed_run_says_what_broke_and_what_it_holds_up(night):
@@ -419,12 +444,6 @@ def why(night, at):
         said = night.call("why", "often", text[:16]).stdout
         assert said.startswith(f"often  {text}  {answer['fate']}")
     return answer
-
-
-@pytest.fixture
-def bare():
-    with Night() as n:
-        yield n
 
 
 def test_why_says_what_became_of_any_slot(bare):
