@@ -15,7 +15,7 @@
 #include "daemon/control/methods.h"
 #include "daemon/control/server.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024
 
 struct control_user *control_user_get(struct control *control, uid_t uid)
 {

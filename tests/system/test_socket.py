@@ -77,8 +77,8 @@ def daemon(folder):
 
 def connect(daemon):
     s = socket.socket(socket.AF_UNIX)
+    s.connect(daemon.path)  # before the timeout is set, which makes a full backlog an error
     s.settimeout(20)
-    s.connect(daemon.path)
     return s
 
 
