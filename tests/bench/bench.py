@@ -363,7 +363,7 @@ def adopt(rounds):
             alone.append(d.start())
         name = d.client.ask("StartRun", job="many")["run"]
         try:
-            wait_for_lines(d, b" begins", n)
+            wait_for_lines(d, b"a.1 begins", n)
             time.sleep(2)
             for _ in range(rounds + 1):
                 d.kill()
