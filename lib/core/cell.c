@@ -104,6 +104,23 @@ static void set_reason(char **reason, const char *text)
 	*reason = copy;
 }
 
+/* Those that wait for this one are looked at again, and no others: ten thousand cells are many. */
+static void wake_dependents(const struct cell *cell)
+{
+	const struct run *run = cell->run;
+
+	for (size_t s = 0; s < run->def->n_stages; s++) {
+		const struct spec_stage *stage = &run->def->stages[s];
+		bool needed = false;
+
+		for (size_t k = 0; k < stage->n_needs; k++)
+			needed |= stage->needs[k].stage == cell->spec->stage;
+		for (size_t i = 0; needed && i < stage->n_cells; i++)
+			if (spec_cells_join(run->def, &stage->cells[i], cell->spec))
+				run->cells[stage->cells[i].index].settled = false;
+	}
+}
+
 static void cell_enter_ended(
 	struct cell *cell, enum outcome outcome, bool blocked, const char *reason)
 {
@@ -123,6 +140,7 @@ static void cell_enter_ended(
 	record_cell(cell);
 	cell_notice(cell, EVENT_CELL_ENDED, "%s/%s %s%s%s", cell->run->name, cell->spec->name,
 		outcome_name(outcome), reason ? ": " : "", reason ? reason : "");
+	wake_dependents(cell);
 	fail_fast(cell);
 	run_touch(cell->run);
 }
@@ -367,6 +385,7 @@ static void step_retry_fired(struct core *core, struct timer *t)
 
 	step->retry_at = 0;
 	attempt_begin(step);
+	step->cell->settled = false;
 	run_touch(step->cell->run);
 }
 
@@ -389,6 +408,7 @@ void step_attempt_ended(struct step *step, struct attempt *a)
 	}
 	record_attempt(a);
 	record_cell(step->cell);
+	step->cell->settled = false;
 	run_touch(step->cell->run);
 }
 
@@ -439,9 +459,14 @@ static void cell_advance(struct cell *cell)
 
 void cells_advance(struct run *run)
 {
-	for (unsigned i = 0; i < run->def->n_cells; i++)
-		if (run->cells[i].part && run->cells[i].state != LIFE_ENDED)
-			cell_advance(&run->cells[i]);
+	for (unsigned i = 0; i < run->def->n_cells; i++) {
+		struct cell *cell = &run->cells[i];
+
+		if (!cell->part || cell->settled || cell->state == LIFE_ENDED)
+			continue;
+		cell->settled = true;
+		cell_advance(cell);
+	}
 }
 
 void stage_deadline_fired(struct core *core, struct timer *t)

@@ -123,6 +123,7 @@ struct cell {
 	const struct spec_cell *spec;
 	struct stage *stage;
 	bool part; /* of the run: not narrowed away */
+	bool settled; /* looked at since anything that it waits for changed */
 	enum life state;
 	enum outcome outcome;
 	char *reason;
