@@ -106,6 +106,13 @@ struct pg {
 	cJSON *collected; /* rows handed over, to be deleted */
 	unsigned collected_ticks;
 
+	/* prune.c */
+	struct prune *prune; /* NULL: nothing asked for */
+	struct pg_request prune_request;
+	char *prune_text;
+	bool pruning;
+	uint64_t pruned;
+
 	bool started, stopping, giving_up, closing;
 	uv_timer_t stop_timer;
 	void (*stopped)(void *arg);
@@ -168,6 +175,10 @@ void pg_document_fini(struct pg_document *d);
 void pg_read_submit(struct pg *pg, struct store_read *read);
 void pg_read(struct pg *pg);
 void pg_read_drop(struct pg *pg);
+
+/* prune.c */
+void pg_prune_submit(struct pg *pg, struct prune *p);
+void pg_prune(struct pg *pg);
 
 /* report.c */
 void pg_report_submit(struct pg *pg, const struct action_place *place, const cJSON *status);

@@ -175,6 +175,7 @@ static void on_kick(void *arg)
 		pg_write_drop(pg, STORE_LOST);
 	pg_write(pg);
 	pg_read(pg);
+	pg_prune(pg);
 	pg_report_send(pg);
 }
 
@@ -196,6 +197,11 @@ static void port_report(void *self, const struct action_place *place, const cJSO
 	pg_report_submit(self, place, status);
 }
 
+static void port_prune(void *self, struct prune *p)
+{
+	pg_prune_submit(self, p);
+}
+
 static usec_t port_lease(void *self)
 {
 	return ((struct pg *)self)->lease;
@@ -207,7 +213,8 @@ struct store_port pg_port(struct pg *pg)
 		.submit = port_submit,
 		.read = port_read,
 		.report = port_report,
-		.lease = port_lease};
+		.lease = port_lease,
+		.prune = port_prune};
 }
 
 /* --- start and stop -------------------------------------------------------------------------- */
@@ -371,6 +378,7 @@ void pg_free(struct pg *pg)
 	free(pg->why);
 	free(pg->alarmed);
 	free(pg->migration_text);
+	free(pg->prune_text);
 	free(pg->holder);
 	free(pg->seen);
 	free(pg);

@@ -10,6 +10,7 @@
  *   statement.c   one upsert for each table and set of columns, prepared when first used
  *   write.c       units in batches: one in flight while the next collects
  *   read.c        history, on a second connection
+ *   prune.c       old rows go
  *   report.c      evidence from daemons that do not lead
  *   pg.c          the whole: start, stop, the port
  *

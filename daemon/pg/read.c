@@ -54,6 +54,15 @@ static const char slot_sql[] =
 	"   ORDER BY scheduled_for DESC LIMIT 1) s"
 	"  WHERE s.scheduled_for = $2 OR s.until >= $2) n";
 
+static const char kept_sql[] =
+	"SELECT 'kept', to_json(r.id)::text FROM nightjar.run r WHERE r.state <> 'ended'"
+	" UNION ALL SELECT 'kept', to_json(x.id)::text FROM nightjar.job j CROSS JOIN LATERAL"
+	"  (SELECT r.id FROM nightjar.run r WHERE r.job = j.name AND r.state = 'ended'"
+	"   ORDER BY r.number DESC LIMIT 1) x"
+	" UNION ALL SELECT 'kept', to_json(x.id)::text FROM nightjar.job j CROSS JOIN LATERAL"
+	"  (SELECT r.id FROM nightjar.run r WHERE r.job = j.name AND r.outcome = 'ok'"
+	"   ORDER BY r.number DESC LIMIT 1) x";
+
 cJSON *pg_run_json(void)
 {
 	cJSON *json = cJSON_CreateObject();
@@ -215,6 +224,10 @@ static void start_read(struct pg *pg, struct store_read *read)
 	case READ_RUN:
 	case READ_LAST_RUN:
 		ask_run(d, read);
+		break;
+	case READ_KEPT:
+		cJSON_AddArrayToObject(d->json, "kept");
+		d->sql = kept_sql;
 		break;
 	case READ_SLOT:
 		ask_slot(d, read);

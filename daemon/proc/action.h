@@ -133,6 +133,9 @@ void follow_wake(struct action *a);
 void follow_feed(struct action *a);
 void follow_read(struct action *a, bool final); /* on the pool */
 
+/* prune.c */
+void launcher_prune(struct launcher *l, struct prune *p);
+
 /* log.c */
 void log_port_fill(struct launcher *l, struct log_port *ret);
 void log_wake(struct launcher *l, const char *folder);

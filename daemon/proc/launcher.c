@@ -52,6 +52,11 @@ static void port_stop(void *self, struct launch *launch, enum stop_reason reason
 		launch_stop(launch->adapter, reason);
 }
 
+static void port_prune(void *self, struct prune *p)
+{
+	launcher_prune(self, p);
+}
+
 void launcher_port(struct launcher *l, struct launcher_port *ret)
 {
 	*ret = (struct launcher_port){
@@ -60,6 +65,7 @@ void launcher_port(struct launcher *l, struct launcher_port *ret)
 		.start = port_start,
 		.find = port_find,
 		.stop = port_stop,
+		.prune = port_prune,
 	};
 }
 

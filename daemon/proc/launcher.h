@@ -8,6 +8,7 @@
  *   follow.c    output, in pieces, a few actions at a time
  *   log.c       logs for readers
  *   commit.c    the commit that an action works on
+ *   prune.c     old folders go
  *   reader.c line.c folder.c order.c spawn.c status.c cgroup.c   small parts of these */
 #pragma once
 #include <uv.h>

@@ -8,6 +8,7 @@
 #include "core/event.h"
 #include "core/lock.h"
 #include "core/operate.h"
+#include "core/prune.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/slot.h"
@@ -66,6 +67,7 @@ void core_free(struct core *core)
 		job_free(core, core->jobs[i]);
 	free(core->jobs);
 	locks_fini(core);
+	prune_fini(core);
 	heap_fini(&core->wall);
 	heap_fini(&core->boot);
 	spec_free(core->spec);
@@ -108,6 +110,7 @@ void core_configure(struct core *core, struct spec *spec, const struct spec_worl
 	if (core->loaded)
 		for (size_t i = 0; i < core->n_jobs; i++)
 			job_schedule(core, core->jobs[i]);
+	prune_schedule(core);
 	core->places_changed = true;
 	core_notice(core, EVENT_CONFIG_LOADED, NULL, "the configuration is loaded: %zu job%s",
 		spec->n_jobs, spec->n_jobs == 1 ? "" : "s");

@@ -42,6 +42,8 @@ const struct core_event_info core_event_table[CORE_EVENTS] = {
 		"Another daemon leads."},
 	[EVENT_OPERATED] = {"operated", LOG_NOTICE, "5f0c4c1d2a7b4bd0a4c9c0a6f6f1b013",
 		"Somebody operated: start, cancel, retry, pause, resume, reload, drain."},
+	[EVENT_HISTORY_PRUNED] = {"history-pruned", LOG_INFO, "5f0c4c1d2a7b4bd0a4c9c0a6f6f1b015",
+		"Old history was removed, as the configuration's history says."},
 	[EVENT_ALARM] = {"alarm", LOG_ERR, "5f0c4c1d2a7b4bd0a4c9c0a6f6f1b014",
 		"Something is wrong that a person must look at."},
 };

@@ -223,6 +223,25 @@ struct named_lock {
 	unsigned claimed;           /* by earlier waiters, while places are granted */
 };
 
+/* Removing old history: prune.c. */
+struct pruning {
+	struct timer timer; /* the next piece, or the next time */
+	enum {
+		PRUNE_IDLE,
+		PRUNE_STORE,
+		PRUNE_KEPT,
+		PRUNE_FOLDERS,
+		PRUNE_DONE,
+	} state;
+	bool scheduled;
+	bool busy; /* a port is at it */
+	struct prune request;
+	struct store_read read;
+	char **keep; /* sorted */
+	size_t n_keep;
+	uint64_t rows, folders; /* gone this time */
+};
+
 enum store_state {
 	STORE_AWAY,
 	STORE_READY,
@@ -258,6 +277,7 @@ struct core {
 	bool draining, shutting_down;
 	bool running; /* inside core_run */
 	bool freeing; /* inside core_free: nobody calls back any more */
+	struct pruning pruning;
 	usec_t started_at; /* the wall clock at core_new() */
 	usec_t wall_ahead; /* of boot time, when last looked at */
 	usec_t server_now, server_now_boot; /* the server's clock at the load, and ours; 0: unknown */

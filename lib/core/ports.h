@@ -87,6 +87,8 @@ struct store_read {
 		READ_RUNS,      /* {"runs":[row of run ...]}, newest first; job may be NULL */
 		READ_RUN,       /* one run, in the shape of a loaded one: see core_store_ready() */
 		READ_LAST_RUN,  /* the same, the last run of `job` */
+		READ_KEPT,      /* {"kept":[id...]}: runs that are open, and of each job the last ended
+				 * and the last good one */
 		READ_SLOT,      /* {"slot": row or null}: what became of the slot `at` of `job` */
 	} type;
 	char *job;
@@ -94,6 +96,18 @@ struct store_read {
 	unsigned limit;
 	usec_t at;
 	void (*done)(struct store_read *read, const char *error, cJSON *take_result);
+	void *owner;
+};
+
+/* One piece of what is old goes: it asks for the next one, after a pause, until nothing goes. The
+ * caller's memory until `done`. */
+struct prune {
+	usec_t now, span; /* what ended before now - span */
+	/* of the launcher: sorted ids of runs that stay whatever their age */
+	char *const *keep;
+	size_t n_keep;
+	/* n: how many rows, or folders of runs, went. An error: what is still there, and why. */
+	void (*done)(struct prune *p, const char *error, uint64_t n);
 	void *owner;
 };
 
@@ -106,6 +120,8 @@ struct store_port {
 	void (*report)(void *self, const struct action_place *place, const cJSON *status);
 	/* Effects are allowed while boot() is below this; 0: not at all. */
 	usec_t (*lease)(void *self);
+	/* Rows of runs, slots, audit ... that are old; never of what READ_KEPT names. May be NULL. */
+	void (*prune)(void *self, struct prune *p);
 };
 
 /* --- secrets ------------------------------------------------------------------------------ */
@@ -170,6 +186,8 @@ struct launcher_port {
 	void (*find)(void *self, struct launch *l);
 	/* Asks for its end; the answer is core_action_ended. No-op when that is under way. */
 	void (*stop)(void *self, struct launch *l, enum stop_reason reason);
+	/* Folders of runs that are old and not in p->keep. May be NULL. */
+	void (*prune)(void *self, struct prune *p);
 };
 
 /* --- logs --------------------------------------------------------------------------------- */
@@ -246,6 +264,7 @@ enum core_event {
 	EVENT_STORE_AWAY,
 	EVENT_LEADER_LOST,
 	EVENT_OPERATED, /* somebody operated: start, cancel, pause, ... */
+	EVENT_HISTORY_PRUNED,
 	EVENT_ALARM,
 	CORE_EVENTS,
 };
