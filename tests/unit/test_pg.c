@@ -359,7 +359,7 @@ static void the_schema_is_made_once_and_each_start_is_a_new_epoch(void **state)
 	assert_int_equal(s->epoch, 2);
 	assert_int_equal(s->away + s->lost + s->alarms, 0);
 	store_close(s);
-	db_expect("SELECT count(*) FROM nightjar.migration", "1");
+	db_expect("SELECT count(*) = max(version) FROM nightjar.migration", "t");
 }
 
 static void a_newer_schema_is_refused_with_a_reason(void **state)
