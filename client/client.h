@@ -70,7 +70,7 @@ int command_status(struct client *client);
 int command_watch(struct client *client);
 int command_why(struct client *client);
 
-/* --- call.c: the daemon ---------------------------------------------------------------------- */
+/* --- call.c: the daemon ------------------------------------------------------------------- */
 
 /* Calls a method of org.nightjar.Scheduler. Returns an exit status: STATUS_WELL with *ret the
  * reply (NULL ret: not wanted), else after having said on standard error what is wrong. */
@@ -98,12 +98,12 @@ void client_say(const char *format, ...) _printf_(1, 2);
 /* The same with a hint at --help; STATUS_USAGE. */
 int client_usage(const struct client *client, const char *format, ...) _printf_(2, 3);
 
-/* --- wait.c ---------------------------------------------------------------------------------- */
+/* --- wait.c ------------------------------------------------------------------------------- */
 
 /* Waits for the run's end and shows how it goes on. The exit status. */
 int client_wait(struct client *client, const char *run);
 
-/* --- next_cron.c ----------------------------------------------------------------------------- */
+/* --- next_cron.c -------------------------------------------------------------------------- */
 
 /* next --cron, which needs no daemon; the strings as written, NULL where not given. The exit
  * status. */

@@ -98,7 +98,7 @@ static const struct option_doc {
 };
 /* clang-format on */
 
-/* --- help ---------------------------------------------------------------------------------- */
+/* --- help --------------------------------------------------------------------------------- */
 
 static void print_option(const struct option_doc *option)
 {
@@ -176,7 +176,7 @@ int command_help(struct client *client)
 	return command ? help_of(command) : no_such_command(client, client->words[0]);
 }
 
-/* --- the command line ---------------------------------------------------------------------- */
+/* --- the command line --------------------------------------------------------------------- */
 
 struct parsed {
 	unsigned given; /* OPTION_... */

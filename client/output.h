@@ -31,7 +31,7 @@ void out_line(FILE *f, const char *line);
 /* The document, compact, and a newline; at once when standard output is no file. */
 void out_json(const cJSON *document);
 
-/* --- times; 0 or an instant in µs ------------------------------------------------------------ */
+/* --- times; 0 or an instant in µs --------------------------------------------------------- */
 
 usec_t out_now(void);
 #define WHEN_MAX 48
@@ -41,7 +41,7 @@ const char *when(usec_t at, usec_t now, char buf[WHEN_MAX]);
 /* "06:14:03Z" */
 const char *when_exactly(usec_t at, usec_t now, char buf[WHEN_MAX]);
 
-/* --- tables ---------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------- */
 
 struct table {
 	struct table_cell {

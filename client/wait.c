@@ -37,7 +37,7 @@ static int64_t now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* --- drawing ------------------------------------------------------------------------------- */
+/* --- drawing ------------------------------------------------------------------------------ */
 
 static unsigned terminal_rows(void)
 {
@@ -82,7 +82,7 @@ static void print_event(const struct waiting *w, const cJSON *event)
 	fflush(stdout);
 }
 
-/* --- the connections ------------------------------------------------------------------------- */
+/* --- the connections ---------------------------------------------------------------------- */
 
 static int ask(struct waiting *w)
 {

@@ -12,7 +12,7 @@
 
 #define MEMORY_RESERVE ((size_t)512 * 1024)
 
-/* --- between the parts --------------------------------------------------------------------------------- */
+/* --- between the parts -------------------------------------------------------------------- */
 
 static void daemon_close(struct daemon *d);
 
@@ -117,7 +117,7 @@ static void reload_asked(void *self, struct control_reload *r)
 	daemon_reload(self, r);
 }
 
-/* --- signals -------------------------------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------------------------ */
 
 /* The machine goes down: everything is interrupted and waited for. Else the shims go on. */
 static void end_known(void *arg, bool going_down)
@@ -130,7 +130,8 @@ static void end_known(void *arg, bool going_down)
 		daemon_close(d);
 		return;
 	}
-	journal_say(d->journal, LOG_NOTICE, "the machine goes down: %u running actions are interrupted",
+	journal_say(d->journal, LOG_NOTICE,
+		"the machine goes down: %u running actions are interrupted",
 		core_n_running(d->core));
 	d->ending = true;
 	core_shutdown(d->core);
@@ -169,7 +170,7 @@ static void listen_to_signals(struct daemon *d)
 	}
 }
 
-/* --- made, in order ----------------------------------------------------------------------------------------- */
+/* --- made, in order ----------------------------------------------------------------------- */
 
 static int complain_and_fail(const char *what, char *take_message)
 {
@@ -207,14 +208,15 @@ static int make_launcher(struct daemon *d)
 		.shim = d->shim_path,
 		.machine = d->state.machine,
 		.boot_id = d->state.boot_id,
-		.events = {
-			.self = d,
-			.started = action_started,
-			.line = action_line,
-			.gap = action_gap,
-			.commit = action_commit,
-			.ended = action_ended,
-		},
+		.events =
+			{
+				.self = d,
+				.started = action_started,
+				.line = action_line,
+				.gap = action_gap,
+				.commit = action_commit,
+				.ended = action_ended,
+			},
 	};
 	char *error = NULL;
 
@@ -275,10 +277,11 @@ static int make_control(struct daemon *d, const struct spec *spec)
 	int r = control_new(&d->loop, &options, &d->control);
 
 	if (r == -EADDRINUSE)
-		return complain_and_fail("another nightjard answers at ", xstrdup(spec->socket_path));
+		return complain_and_fail(
+			"another nightjard answers at ", xstrdup(spec->socket_path));
 	if (r < 0)
-		return complain_and_fail("cannot listen: ",
-			xasprintf("%s: %s", spec->socket_path, strerror(-r)));
+		return complain_and_fail(
+			"cannot listen: ", xasprintf("%s: %s", spec->socket_path, strerror(-r)));
 	return 0;
 }
 
@@ -300,7 +303,7 @@ static int make_parts(struct daemon *d, struct spec *spec)
 	return make_control(d, spec);
 }
 
-/* --- torn down, in reverse -------------------------------------------------------------------------------------- */
+/* --- torn down, in reverse ---------------------------------------------------------------- */
 
 static void part_closed(void *arg)
 {
@@ -348,10 +351,10 @@ static void free_rest(struct daemon *d)
 	free(d->shim_path);
 }
 
-/* --- the program ---------------------------------------------------------------------------------------------------- */
+/* --- the program -------------------------------------------------------------------------- */
 
-/* $NIGHTJAR_SHIM, else beside this very program as it was installed, so that a tree under a DESTDIR runs
- * in place. */
+/* $NIGHTJAR_SHIM, else beside this very program as it was installed, so that a tree under a DESTDIR
+ * runs in place. */
 static char *find_shim(void)
 {
 	char self[PATH_MAX];

@@ -17,8 +17,8 @@
  *   shim/           nightjar-shim, the parent of one child
  *   client/         nightjar, the command
  *
- * To add a step kind, start at lib/kinds/kind.h; a key, at lib/spec/keys.c; a method of the socket, at
- * daemon/control/control.h; a command, at client/main.c; a column, at daemon/pg/migrate.c. */
+ * To add a step kind, start at lib/kinds/kind.h; a key, at lib/spec/keys.c; a method of the socket,
+ * at daemon/control/control.h; a command, at client/main.c; a column, at daemon/pg/migrate.c. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>

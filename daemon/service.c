@@ -7,7 +7,7 @@
 
 #define ASK_WAIT_MS 5000
 
-/* --- notifications --------------------------------------------------------------------------------- */
+/* --- notifications ------------------------------------------------------------------------ */
 
 static void watchdog_fired(uv_timer_t *timer)
 {
@@ -67,7 +67,7 @@ void service_status(struct service *s, const char *format, ...)
 	sd_notifyf(0, "STATUS=%s", text);
 }
 
-/* --- is the machine going down? ---------------------------------------------------------------------- */
+/* --- is the machine going down? ----------------------------------------------------------- */
 
 struct question {
 	struct service *service;
@@ -128,13 +128,15 @@ static void too_late(uv_timer_t *timer)
 	question_answer(container_of(timer, struct question, timer));
 }
 
-void service_ask_going_down(struct service *s, void (*answer)(void *arg, bool going_down), void *arg)
+void service_ask_going_down(
+	struct service *s, void (*answer)(void *arg, bool going_down), void *arg)
 {
 	static char *args[] = {(char *)"systemctl", (char *)"is-system-running", NULL};
 	struct question *q = xnew(struct question);
 	uv_stdio_container_t stdio[2] = {
 		{.flags = UV_IGNORE},
-		{.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&q->pipe},
+		{.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
+			.data.stream = (uv_stream_t *)&q->pipe},
 	};
 	uv_process_options_t options = {
 		.file = "systemctl",

@@ -23,4 +23,5 @@ void service_status(struct service *s, const char *format, ...) _printf_(2, 3);
 
 /* Asks systemctl whether the machine is going down; `answer` comes on the loop, false where there
  * is no systemd to ask, or no answer in five seconds. */
-void service_ask_going_down(struct service *s, void (*answer)(void *arg, bool going_down), void *arg);
+void service_ask_going_down(
+	struct service *s, void (*answer)(void *arg, bool going_down), void *arg);

@@ -4,10 +4,10 @@
 #define MACHINE_TEXT 37
 
 struct state {
-	char *path;                  /* absolute */
-	char machine[MACHINE_TEXT];  /* this machine, for the store */
+	char *path;		    /* absolute */
+	char machine[MACHINE_TEXT]; /* this machine, for the store */
 	char boot_id[MACHINE_TEXT];
-	int lock;                    /* held for the life of the daemon, close-on-exec */
+	int lock; /* held for the life of the daemon, close-on-exec */
 };
 
 /* Blocks on local disk, before the loop runs. 0, or -errno with a sentence that the caller frees;

@@ -31,7 +31,7 @@ struct report {
 	int error;
 };
 
-/* --- in the child --- */
+/* --- in the child ------------------------------------------------------------------------- */
 
 _Noreturn static void give_up(int fd, enum stage stage, int error)
 {
@@ -91,7 +91,7 @@ _Noreturn static void become(const struct child *child, const struct order *orde
 	give_up(report, STAGE_EXEC, errno);
 }
 
-/* --- in the shim --- */
+/* --- in the shim -------------------------------------------------------------------------- */
 
 /* A fork, into the cgroup where there is one and the kernel agrees. */
 static pid_t make_process(int cgroup, bool *ret_in_cgroup)

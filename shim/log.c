@@ -18,7 +18,7 @@ static const char *const stream_names[LOG_STREAMS] = {
 	[LOG_STDERR] = "stderr",
 };
 
-/* --- files --- */
+/* --- files -------------------------------------------------------------------------------- */
 
 int log_open(struct log *log, int folder, const struct order *order)
 {
@@ -133,7 +133,7 @@ static bool rotate(struct log *log)
 	return true;
 }
 
-/* --- lines --- */
+/* --- lines -------------------------------------------------------------------------------- */
 
 /* One line's text, whatever the caps. */
 static size_t text_max(const struct log *log)

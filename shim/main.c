@@ -68,7 +68,7 @@ struct shim {
 	char *message;		    /* NULL: none */
 };
 
-/* --- prepare --- */
+/* --- prepare ------------------------------------------------------------------------------ */
 
 /* The descriptor there may be a stray one of the daemon's. */
 static int find_cgroup(void)
@@ -167,7 +167,7 @@ static int start(struct shim *s)
 	return child_start(&s->child, &s->order, s->cgroup, &s->message);
 }
 
-/* --- watch --- */
+/* --- watch -------------------------------------------------------------------------------- */
 
 static void read_output(struct shim *s, enum log_stream stream)
 {
@@ -245,7 +245,7 @@ static void watch(struct shim *s)
 	}
 }
 
-/* --- report --- */
+/* --- report ------------------------------------------------------------------------------- */
 
 static void add_usage(struct status *status)
 {

@@ -85,7 +85,7 @@ int private_make(struct private *private, struct order *order, char **ret_messag
 	return make_files(order, ret_message);
 }
 
-/* --- removal --- */
+/* --- removal ------------------------------------------------------------------------------ */
 
 struct removal {
 	int top;

@@ -16,7 +16,7 @@
 #define RESERVED    4096
 #define MESSAGE_MAX 800 /* four times as long at worst, it still fits */
 
-/* --- started --- */
+/* --- started ------------------------------------------------------------------------------ */
 
 static int read_file(const char *path, char *ret, size_t size)
 {
@@ -85,7 +85,7 @@ int status_write_started(int folder)
 	return r;
 }
 
-/* --- status.json --- */
+/* --- status.json -------------------------------------------------------------------------- */
 
 int status_reserve(struct status *status, int folder)
 {

@@ -44,7 +44,7 @@ const char *stop_read_reason(int folder)
 	return reasons[0]; /* somebody wants it ended */
 }
 
-/* --- signals to the tree --- */
+/* --- signals to the tree ------------------------------------------------------------------ */
 
 /* All processes whose parent is the shim, as the kernel lists them. */
 static void read_children(struct buf *ret)
@@ -109,7 +109,7 @@ static void kill_tree(struct stop *stop)
 	signal_children(stop, SIGKILL);
 }
 
-/* --- phases --- */
+/* --- phases ------------------------------------------------------------------------------- */
 
 static void enter(struct stop *stop, enum stop_phase phase, int64_t span)
 {

@@ -1,4 +1,5 @@
-/* Plays simulated nights: simulate [--from SEED] [--seeds N] [--seconds S] [--trace]; see tests/nights
+/* Plays simulated nights: simulate [--from SEED] [--seeds N] [--seconds S] [--trace]; see
+ * tests/nights
  *
  * Each seed is one night (tests/unit/night.c) under the eyes of a model of the rules
  * (tests/unit/model.c). A broken rule ends the program with its seed, which plays the same night

@@ -49,7 +49,7 @@ static bool in_name(char c)
 	return begins_name(c) || is_digit(c) || c == '_' || c == '-';
 }
 
-/* --- space and comments -------------------------------------------------------------------- */
+/* --- space and comments ------------------------------------------------------------------- */
 
 static void skip_line(struct lexer *l)
 {
@@ -91,7 +91,7 @@ static void skip(struct lexer *l)
 	}
 }
 
-/* --- numbers ------------------------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------------------------ */
 
 /* The length of the float at the cursor; 0: there is none. */
 static size_t float_length(const struct lexer *l)
@@ -191,7 +191,7 @@ static void lex_integer(struct lexer *l, size_t len, struct token *ret)
 	l->at += suffix;
 }
 
-/* --- strings ------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------ */
 
 static void add_byte(struct lexer *l, struct buf *out, unsigned char c)
 {
@@ -267,7 +267,7 @@ static void lex_string(struct lexer *l, struct token *ret)
 	ret->text = buf_steal(&text);
 }
 
-/* --- the rest ------------------------------------------------------------------------------ */
+/* --- the rest ----------------------------------------------------------------------------- */
 
 static void lex_name(struct lexer *l, struct token *ret)
 {

@@ -21,7 +21,7 @@ void config_world_free(struct config_world *w)
 	free(w);
 }
 
-/* --- secrets that are names ----------------------------------------------------------------- */
+/* --- secrets that are names --------------------------------------------------------------- */
 
 struct names {
 	const char **items;
@@ -119,7 +119,7 @@ static void warn_of_secret_names(
 	close(dir);
 }
 
-/* --- the whole ----------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------- */
 
 static int load(
 	const char *path, struct complaints *complaints, struct config_world *w, struct spec **ret)

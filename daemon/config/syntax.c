@@ -22,7 +22,7 @@ struct parser {
 static int parse_settings(struct parser *p, const struct token *open);
 static int parse_value(struct parser *p, const struct token *list);
 
-/* --- saying it ----------------------------------------------------------------------------- */
+/* --- saying it ---------------------------------------------------------------------------- */
 
 /* A missing quote lets a string run up to the next quote, lines below; what follows is stuck to it.
  */
@@ -111,7 +111,7 @@ static int unexpected(struct parser *p, const struct token *open, const char *wa
 	return fail(p, t, "%s, not %s", wanted, shown(t, buf));
 }
 
-/* --- names --------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------- */
 
 struct names {
 	struct token **items;
@@ -162,7 +162,7 @@ static void check_duplicates(struct parser *p, struct names *names)
 	}
 }
 
-/* --- the grammar --------------------------------------------------------------------------- */
+/* --- the grammar -------------------------------------------------------------------------- */
 
 static bool is_simple(int type)
 {

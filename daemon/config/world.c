@@ -14,7 +14,7 @@
 #define SECRETS_MAX 10000
 #define CREDENTIALS "credentials_"
 
-/* --- zones --------------------------------------------------------------------------------- */
+/* --- zones -------------------------------------------------------------------------------- */
 
 /* "Europe/Paris", and never a way out of the folder. */
 static bool zone_name_is_valid(const char *name)
@@ -44,7 +44,7 @@ static int zone_bytes(void *context, const char *name, void **ret, size_t *ret_l
 	return 0;
 }
 
-/* --- secrets ------------------------------------------------------------------------------- */
+/* --- secrets ------------------------------------------------------------------------------ */
 
 static int by_text(const void *a, const void *b)
 {
@@ -181,7 +181,7 @@ void config_world_scan(
 			strerror(-r));
 }
 
-/* --- the whole ----------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------- */
 
 /* systemd gives several folders with colons between. */
 static char *folder_from_environment(const char *variable)

@@ -21,9 +21,9 @@ void config_world_scan(
 	struct config_world *w, const struct node *root, struct complaints *complaints);
 void config_world_fini(struct config_world *w);
 
-/* The names of the secrets in a folder, sorted, NULL-terminated, to be freed with strv_free: those of
- * its files, without dot files. Of a whole folder, LoadCredential=credentials:FOLDER, systemd makes
- * files called credentials_NAME: such a one is there under both names. 0, or -errno. */
+/* The names of the secrets in a folder, sorted, NULL-terminated, to be freed with strv_free: those
+ * of its files, without dot files. Of a whole folder, LoadCredential=credentials:FOLDER, systemd
+ * makes files called credentials_NAME: such a one is there under both names. 0, or -errno. */
 int config_list_secrets(int dir, char ***ret, size_t *ret_n);
 /* The file in that folder that holds a secret of the list; the caller frees. */
 char *config_secret_file(int dir, const char *name);

@@ -14,7 +14,7 @@
 #define REASON_MAX 500
 #define ONLY_MAX   1000
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------- */
 
 static void call_release(struct call *call)
 {
@@ -109,7 +109,7 @@ static void service_error(struct call *call, const char *name, const char *key, 
 	call_error(call, SERVICE, name, what);
 }
 
-/* --- the core's answers -------------------------------------------------------------------- */
+/* --- the core's answers ------------------------------------------------------------------- */
 
 void call_core_error(struct call *call, enum core_error error, const char *message)
 {
@@ -157,7 +157,7 @@ struct core_op *call_op(struct call *call)
 	return call_op_with(call, on_op_done);
 }
 
-/* --- checking ------------------------------------------------------------------------------ */
+/* --- checking ----------------------------------------------------------------------------- */
 
 static bool only_is_valid(const cJSON *list)
 {
@@ -246,7 +246,7 @@ static void take_reason(struct call *call)
 		call->reason = text_one_line(said, strlen(said), REASON_MAX);
 }
 
-/* --- allowed, and run ---------------------------------------------------------------------- */
+/* --- allowed, and run --------------------------------------------------------------------- */
 
 static void run(struct call *call)
 {
@@ -412,7 +412,7 @@ int call_begin(struct connection *c, const char *text, size_t len)
 	return 0;
 }
 
-/* --- for the connection -------------------------------------------------------------------- */
+/* --- for the connection ------------------------------------------------------------------- */
 
 bool call_is_stream(const struct call *call)
 {

@@ -87,7 +87,7 @@ void call_core_error(struct call *call, enum core_error error, const char *messa
 /* The values of the parameter "only"; they live as long as the call. */
 struct core_only *call_only(struct call *call, size_t *ret_n);
 
-/* --- for the connection --------------------------------------------------------------------- */
+/* --- for the connection ------------------------------------------------------------------- */
 
 bool call_is_stream(const struct call *call);
 bool call_is_paced(const struct call *call);

@@ -56,7 +56,7 @@ void connection_drop(struct connection *c)
 	uv_close((uv_handle_t *)&c->pipe, on_closed);
 }
 
-/* --- time ---------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -74,7 +74,7 @@ void connection_deadline(struct connection *c, uint64_t ms)
 	uv_timer_start(&c->timer, on_timer, ms, 0);
 }
 
-/* --- in ------------------------------------------------------------------------------------ */
+/* --- in ----------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
@@ -175,7 +175,7 @@ static void connection_next(struct connection *c)
 		read_on(c); /* to learn of its end */
 }
 
-/* --- out ----------------------------------------------------------------------------------- */
+/* --- out ---------------------------------------------------------------------------------- */
 
 void connection_done(struct connection *c)
 {
@@ -245,7 +245,7 @@ void connection_send(struct connection *c, char *take_text, size_t len, bool las
 	}
 }
 
-/* --- coming -------------------------------------------------------------------------------- */
+/* --- coming ------------------------------------------------------------------------------- */
 
 static bool may_come_in(const struct connection *c)
 {

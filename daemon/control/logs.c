@@ -45,7 +45,7 @@ struct log_reading {
 
 static void read_on(struct log_reading *reading);
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------- */
 
 static void attempt_free(struct log_attempt *attempt)
 {
@@ -91,7 +91,7 @@ static void finish(struct log_reading *reading)
 	call_reply(call, end);
 }
 
-/* --- lines --------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------- */
 
 static cJSON *piece_json(const struct log_attempt *attempt, uint64_t gap)
 {
@@ -186,7 +186,7 @@ static void on_all_read(struct log_request *request, const char *error)
 	read_on(reading);
 }
 
-/* --- attempts ------------------------------------------------------------------------------ */
+/* --- attempts ----------------------------------------------------------------------------- */
 
 static void attempt_read(struct log_attempt *attempt)
 {
@@ -329,7 +329,7 @@ static void read_on(struct log_reading *reading)
 		finish(reading);
 }
 
-/* --- the run moves on ------------------------------------------------------------------------ */
+/* --- the run moves on --------------------------------------------------------------------- */
 
 /* Output of an attempt that was read to its end: there is an action more. */
 static bool is_more_of_one(const struct log_reading *reading, const struct core_notice *notice)

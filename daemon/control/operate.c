@@ -43,7 +43,7 @@ void method_drain(struct call *call)
 	core_drain(call->control->core, call_op(call));
 }
 
-/* --- reload -------------------------------------------------------------------------------- */
+/* --- reload ------------------------------------------------------------------------------- */
 
 struct reload {
 	struct control_reload ask;

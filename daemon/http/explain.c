@@ -6,7 +6,7 @@
 
 #define SENTENCE_MAX 300
 
-/* --- pieces -------------------------------------------------------------------------------- */
+/* --- pieces ------------------------------------------------------------------------------- */
 
 /* "1 MiB", "256 KiB", "1000 bytes". The caller frees. */
 static char *size_text(size_t n)
@@ -51,7 +51,7 @@ static bool was_sent(const struct transfer *t)
 	return at > 0;
 }
 
-/* --- by what happened ---------------------------------------------------------------------- */
+/* --- by what happened --------------------------------------------------------------------- */
 
 static char *explain_time(const struct transfer *t, enum http_trouble *ret_trouble)
 {

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "daemon/http/internal.h"
 
-/* --- finished transfers -------------------------------------------------------------------- */
+/* --- finished transfers ------------------------------------------------------------------- */
 
 static void transfer_detach(struct transfer *t)
 {
@@ -61,7 +61,7 @@ static void refuse_all(void *arg)
 		transfer_end(list_entry(first, struct transfer, link), CURLE_FAILED_INIT);
 }
 
-/* --- what libcurl asks of the loop --------------------------------------------------------- */
+/* --- what libcurl asks of the loop -------------------------------------------------------- */
 
 struct watch {
 	uv_poll_t poll;
@@ -150,7 +150,7 @@ static int on_timeout(CURLM *multi, long ms, void *arg)
 	return 0;
 }
 
-/* --- the port ------------------------------------------------------------------------------ */
+/* --- the port ----------------------------------------------------------------------------- */
 
 static bool ensure_multi(struct http *h)
 {
@@ -201,7 +201,7 @@ void http_port(struct http *h, struct http_port *ret)
 	*ret = (struct http_port){.self = h, .start = port_start, .cancel = port_cancel};
 }
 
-/* --- made and closed ----------------------------------------------------------------------- */
+/* --- made and closed ---------------------------------------------------------------------- */
 
 struct http *http_new(uv_loop_t *loop, void (*answered)(void *arg), void *arg)
 {

@@ -9,7 +9,7 @@
 
 #define SET(t, option, value) curl_easy_setopt((t)->easy, CURLOPT_##option, (value))
 
-/* --- what libcurl calls -------------------------------------------------------------------- */
+/* --- what libcurl calls ------------------------------------------------------------------- */
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
@@ -46,7 +46,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 	return CURL_SOCKET_BAD;
 }
 
-/* --- what it is told ----------------------------------------------------------------------- */
+/* --- what it is told ---------------------------------------------------------------------- */
 
 static bool is_web(const char *url)
 {

@@ -46,7 +46,7 @@ struct journal {
 	bool busy, closing;
 };
 
-/* --- entries -------------------------------------------------------------------------------------- */
+/* --- entries ------------------------------------------------------------------------------ */
 
 static size_t value_length(const struct field *f)
 {
@@ -95,12 +95,12 @@ static struct entry *entry_new(int priority, const char *message)
 	return entry_make(priority, fields, ARRAY_SIZE(fields));
 }
 
-/* --- the thread ------------------------------------------------------------------------------------ */
+/* --- the thread --------------------------------------------------------------------------- */
 
 static void add_line(struct buf *piece, const struct entry *e)
 {
-	static const char *const names[] = {"emerg", "alert", "crit", "error", "warning", "notice",
-		"info", "debug"};
+	static const char *const names[] = {
+		"emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"};
 	const struct iovec *message = &e->fields[0];
 	size_t skip = strlen("MESSAGE=");
 
@@ -197,7 +197,7 @@ static void *write_entries(void *arg)
 	return NULL;
 }
 
-/* --- from the loop ----------------------------------------------------------------------------------- */
+/* --- from the loop ------------------------------------------------------------------------ */
 
 bool journal_is_there(void)
 {
@@ -208,7 +208,7 @@ bool journal_is_there(void)
 	if (getenv("NOTIFY_SOCKET") && access("/run/systemd/journal/socket", W_OK) == 0)
 		return true;
 	return stream && sscanf(stream, "%lu:%lu", &dev, &ino) == 2 &&
-		fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
 struct journal *journal_new(bool to_journal)
@@ -265,7 +265,8 @@ void journal_notice(struct journal *j, const struct core_notice *n)
 		{"NIGHTJAR_ATTEMPT=", n->attempt ? attempt : NULL},
 	};
 
-	if (n->event == EVENT_PROGRESS || !has_room(j, n->event == EVENT_OUTPUT ? OUTPUT_MAX : QUEUE_MAX))
+	if (n->event == EVENT_PROGRESS ||
+		!has_room(j, n->event == EVENT_OUTPUT ? OUTPUT_MAX : QUEUE_MAX))
 		return;
 	snprintf(attempt, sizeof(attempt), "%u", n->attempt);
 	put(j, entry_make(n->priority, fields, ARRAY_SIZE(fields)));

@@ -55,7 +55,7 @@ static void set_timer(struct pg_connection *c, usec_t span)
 	uv_timer_start(&c->timer, on_timer, (uint64_t)((span + USEC_MSEC - 1) / USEC_MSEC), 0);
 }
 
-/* --- the socket ---------------------------------------------------------------------------- */
+/* --- the socket --------------------------------------------------------------------------- */
 
 static void on_socket_closed(uv_handle_t *handle)
 {
@@ -121,7 +121,7 @@ static void drop_db(struct pg_connection *c)
 		PQfinish(TAKE_PTR(c->db));
 }
 
-/* --- rounds -------------------------------------------------------------------------------- */
+/* --- rounds ------------------------------------------------------------------------------- */
 
 static void forget_round(struct pg_connection *c)
 {
@@ -333,7 +333,7 @@ static void step(struct pg_connection *c)
 	}
 }
 
-/* --- requests ------------------------------------------------------------------------------ */
+/* --- requests ----------------------------------------------------------------------------- */
 
 static void end_all(struct pg_connection *c, const struct pg_error *error)
 {
@@ -562,7 +562,7 @@ static void on_timer(uv_timer_t *timer)
 	}
 }
 
-/* --- public -------------------------------------------------------------------------------- */
+/* --- public ------------------------------------------------------------------------------- */
 
 void pg_connection_init(struct pg_connection *c)
 {

@@ -58,7 +58,7 @@ static bool send_with_epoch(struct pg *pg, PGconn *db, const char *sql)
 	return pg_send(db, sql, 2, values);
 }
 
-/* --- standing by ---------------------------------------------------------------------------- */
+/* --- standing by -------------------------------------------------------------------------- */
 
 static void tell_holder(struct pg *pg, const char *holder)
 {
@@ -92,7 +92,7 @@ static void look_at_row(struct pg *pg, const PGresult *res)
 	tell_holder(pg, host[0] ? host : "another daemon");
 }
 
-/* --- taking ---------------------------------------------------------------------------------- */
+/* --- taking ------------------------------------------------------------------------------- */
 
 static bool take_send(struct pg_request *r, PGconn *db)
 {
@@ -143,7 +143,7 @@ static void take_end(struct pg_request *r, const struct pg_error *error)
 	}
 }
 
-/* --- renewing -------------------------------------------------------------------------------- */
+/* --- renewing ----------------------------------------------------------------------------- */
 
 static bool renew_send(struct pg_request *r, PGconn *db)
 {
@@ -183,7 +183,7 @@ static void renew_end(struct pg_request *r, const struct pg_error *error)
 		pg_refuse(pg, PG_POOLER_REFUSED);
 }
 
-/* --- after a loss of the connection ----------------------------------------------------------- */
+/* --- after a loss of the connection ------------------------------------------------------- */
 
 static bool resume_send(struct pg_request *r, PGconn *db)
 {
@@ -221,7 +221,7 @@ static void resume_end(struct pg_request *r, const struct pg_error *error)
 		pg_load(pg);
 }
 
-/* --- public ----------------------------------------------------------------------------------- */
+/* --- public ------------------------------------------------------------------------------- */
 
 void pg_leader_init(struct pg *pg)
 {
@@ -278,7 +278,7 @@ void pg_leader_lost(struct pg *pg)
 		pg_leader_enter(pg);
 }
 
-/* --- giving up -------------------------------------------------------------------------------- */
+/* --- giving up ---------------------------------------------------------------------------- */
 
 static bool give_up_send(struct pg_request *r, PGconn *db)
 {

@@ -9,7 +9,8 @@
 
 #define LOAD_PATIENCE (60 * USEC_SEC)
 
-/* Red: each job's last ended run, where it was not ok; a cancelled one says nothing. Usual: over its last ten good runs. */
+/* Red: each job's last ended run, where it was not ok; a cancelled one says nothing. Usual: over
+ * its last ten good runs. */
 static const char overview_sql[] =
 	"SELECT 'jobs', row_to_json(x)::text FROM (SELECT j.*,"
 	"  (SELECT r.number FROM nightjar.run r WHERE r.job = j.name AND r.state = 'ended'"
@@ -21,7 +22,8 @@ static const char overview_sql[] =
 	" UNION ALL"
 	" SELECT 'ended', to_json(r.id)::text FROM nightjar.job j CROSS JOIN LATERAL"
 	"  (SELECT r.id, r.outcome FROM nightjar.run r WHERE r.job = j.name AND r.state = 'ended'"
-	"    AND r.outcome IS DISTINCT FROM 'cancelled' ORDER BY r.number DESC LIMIT 1) r WHERE r.outcome IS DISTINCT FROM 'ok'"
+	"    AND r.outcome IS DISTINCT FROM 'cancelled' ORDER BY r.number DESC LIMIT 1) r WHERE "
+	"r.outcome IS DISTINCT FROM 'ok'"
 	" UNION ALL"
 	" SELECT 'usual', json_build_object('job', j.name, 'cell', c.name, 'ms',"
 	"   round(percentile_cont(0.5) WITHIN GROUP (ORDER BY"

@@ -74,7 +74,7 @@ void pg_chain_failed(struct pg *pg, const char *what, const struct pg_error *err
 	}
 }
 
-/* --- connections ----------------------------------------------------------------------------- */
+/* --- connections -------------------------------------------------------------------------- */
 
 static void go_on(struct pg *pg)
 {
@@ -165,7 +165,7 @@ static void read_down(struct pg_connection *c, const struct pg_error *error)
 		go_on(pg);
 }
 
-/* --- the port -------------------------------------------------------------------------------- */
+/* --- the port ----------------------------------------------------------------------------- */
 
 static void on_kick(void *arg)
 {
@@ -217,7 +217,7 @@ struct store_port pg_port(struct pg *pg)
 		.prune = port_prune};
 }
 
-/* --- start and stop -------------------------------------------------------------------------- */
+/* --- start and stop ----------------------------------------------------------------------- */
 
 static void init_connection(struct pg *pg, struct pg_connection *c, const char *role, usec_t reply)
 {

@@ -2,9 +2,9 @@
  * that are put together from an answer's rows.
  *
  * Each row of a document's answer is (part, JSON text): the server makes the JSON, with times as
- * RFC 3339 in UTC. Happy path: one read at a time, in order. Failures: while the store is away every
- * read ends at once with a sentence; while only this connection is on its way (it comes a second
- * after the writing one) reads wait for it, or for its failure. */
+ * RFC 3339 in UTC. Happy path: one read at a time, in order. Failures: while the store is away
+ * every read ends at once with a sentence; while only this connection is on its way (it comes a
+ * second after the writing one) reads wait for it, or for its failure. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ cJSON *pg_run_json(void)
 	return json;
 }
 
-/* --- documents ------------------------------------------------------------------------------- */
+/* --- documents ---------------------------------------------------------------------------- */
 
 static bool document_send(struct pg_request *r, PGconn *db)
 {
@@ -143,7 +143,7 @@ void pg_document_fini(struct pg_document *d)
 	*d = (struct pg_document){0};
 }
 
-/* --- history --------------------------------------------------------------------------------- */
+/* --- history ------------------------------------------------------------------------------ */
 
 static char *text_of_number(uint64_t n)
 {

@@ -30,7 +30,7 @@ static struct report *first_report(struct pg *pg)
 	return list_entry(list_first(&pg->reports), struct report, link);
 }
 
-/* --- as one that does not lead ---------------------------------------------------------------- */
+/* --- as one that does not lead ------------------------------------------------------------ */
 
 static bool report_send(struct pg_request *r, PGconn *db)
 {
@@ -84,7 +84,7 @@ void pg_report_submit(struct pg *pg, const struct action_place *place, const cJS
 	deferred_ask(&pg->kick);
 }
 
-/* --- as the leader ---------------------------------------------------------------------------- */
+/* --- as the leader ------------------------------------------------------------------------ */
 
 static void collected(struct pg_document *d, const struct pg_error *error)
 {

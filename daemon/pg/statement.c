@@ -19,7 +19,7 @@ const char pg_schema_sql[] =
 	" LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND i.indisprimary"
 	" WHERE c.relkind IN ('r', 'p') ORDER BY c.oid, a.attnum";
 
-/* --- the schema ---------------------------------------------------------------------------- */
+/* --- the schema --------------------------------------------------------------------------- */
 
 static void forget_columns(struct pg_schema *s)
 {
@@ -70,7 +70,7 @@ void pg_schema_fini(struct pg_schema *s)
 	*s = (struct pg_schema){0};
 }
 
-/* --- SQL ----------------------------------------------------------------------------------- */
+/* --- SQL ---------------------------------------------------------------------------------- */
 
 static void put_columns(struct buf *b, const struct pg_table *t, uint64_t mask, const char *format,
 	const char *between)
@@ -143,7 +143,7 @@ static size_t find_prepared(struct pg_schema *s, enum store_table table, uint64_
 	return s->n++;
 }
 
-/* --- reading a row's keys ------------------------------------------------------------------ */
+/* --- reading a row's keys ----------------------------------------------------------------- */
 
 static const char *skip_space(const char *p)
 {
@@ -227,7 +227,7 @@ static uint64_t row_columns(const struct pg_table *t, const struct store_row *ro
 	return mask;
 }
 
-/* --- the batch ----------------------------------------------------------------------------- */
+/* --- the batch ---------------------------------------------------------------------------- */
 
 void pg_batch_clear(struct pg_batch *b)
 {
@@ -347,7 +347,7 @@ char *pg_batch_add(struct pg_batch *b, const struct pg_schema *s, const struct s
 	return NULL;
 }
 
-/* --- sending ------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------ */
 
 static void note_command(
 	struct pg_batch *b, enum pg_command_type type, size_t prepared, size_t rows)

@@ -124,7 +124,7 @@ static void enter_finding(struct action *a)
 	action_step(a);
 }
 
-/* --- running ------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------ */
 
 static void send_stop(struct action *a)
 {
@@ -166,7 +166,7 @@ static void enter_running(struct action *a)
 	events->started(events->self, a->launch, a->started_at, a->found);
 }
 
-/* --- the end ------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------ */
 
 static void finish(struct action *a)
 {
@@ -218,7 +218,7 @@ static void step_ending(struct action *a)
 		finish(a);
 }
 
-/* --- starting and finding ------------------------------------------------------------------ */
+/* --- starting and finding ----------------------------------------------------------------- */
 
 static void on_start_tried(struct work *w)
 {

@@ -54,7 +54,7 @@ static char *path_from(const char *folder, const char *path)
 	return path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", folder, path);
 }
 
-/* --- where the repository is --------------------------------------------------------------- */
+/* --- where the repository is -------------------------------------------------------------- */
 
 /* The git folder of the work tree at `folder`, NULL: it is none. The caller frees. */
 static char *git_folder(const char *folder)
@@ -101,7 +101,7 @@ static char *find_git_folder(const char *folder, const char *outside)
 	return NULL;
 }
 
-/* --- what HEAD is -------------------------------------------------------------------------- */
+/* --- what HEAD is ------------------------------------------------------------------------- */
 
 static char *packed_ref(const char *common, const char *ref)
 {
@@ -149,7 +149,8 @@ static char *head_of(const char *git)
 
 char *commit_of(const char *folder, const char *outside)
 {
-	_cleanup_free_ char *git = folder && folder[0] == '/' ? find_git_folder(folder, outside) : NULL;
+	_cleanup_free_ char *git =
+		folder && folder[0] == '/' ? find_git_folder(folder, outside) : NULL;
 
 	return git ? head_of(git) : NULL;
 }

@@ -32,7 +32,7 @@ static struct list *bucket(struct launcher *l, int watch)
 	return &l->watches[(unsigned)watch % N_WATCH_BUCKETS];
 }
 
-/* --- what has grown ------------------------------------------------------------------------ */
+/* --- what has grown ----------------------------------------------------------------------- */
 
 void follow_wake(struct action *a)
 {
@@ -102,7 +102,7 @@ static void on_look(uv_timer_t *timer)
 		uv_timer_stop(timer);
 }
 
-/* --- reading ------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------ */
 
 void follow_read(struct action *a, bool final)
 {
@@ -189,7 +189,7 @@ void follow_feed(struct action *a)
 	}
 }
 
-/* --- watching ------------------------------------------------------------------------------ */
+/* --- watching ----------------------------------------------------------------------------- */
 
 static bool has_output(const struct action *a)
 {

@@ -48,7 +48,8 @@ void gather_run(struct work *w)
 {
 	struct action *a = container_of(w, struct action, work);
 
-	if (read_file_at(a->folder, "status.json", STATUS_MAX, &a->status_text, &a->status_len) < 0) {
+	if (read_file_at(a->folder, "status.json", STATUS_MAX, &a->status_text, &a->status_len) <
+		0) {
 		if (!a->started_text)
 			read_file_at(a->folder, "started", STATUS_MAX, &a->started_text,
 				&a->started_len);

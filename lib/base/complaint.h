@@ -20,8 +20,8 @@ struct complaints {
 void complaints_fini(struct complaints *c);
 void complain(struct complaints *c, const char *file, unsigned line, const char *format, ...)
 	_printf_(4, 5);
-void complain_warning(struct complaints *c, const char *file, unsigned line, const char *format, ...)
-	_printf_(4, 5);
+void complain_warning(struct complaints *c, const char *file, unsigned line, const char *format,
+	...) _printf_(4, 5);
 /* "FILE:LINE: message" or "FILE:LINE: warning: message"; the caller frees. */
 char *complaint_text(const struct complaint *c);
 /* In the order of file and line, duplicates dropped. */

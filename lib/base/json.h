@@ -10,7 +10,8 @@
 DEFINE_CLEANUP(cJSON *, cJSON_Delete)
 #define _cleanup_json_ _cleanup_(cleanup_cJSON_Delete)
 
-/* Parses exactly these bytes: valid UTF-8, no \u0000, no duplicate keys, nothing behind it, nesting at most
+/* Parses exactly these bytes: valid UTF-8, no \u0000, no duplicate keys, nothing behind it, nesting
+ * at most
  * 64. Returns 0, or -EBADMSG with *ret untouched. */
 int json_parse(const char *data, size_t len, cJSON **ret);
 

@@ -40,14 +40,14 @@ struct mask_set {
 	size_t n_nodes, cap_nodes;
 	struct edge *edges; /* edges[0] is nobody's */
 	size_t n_edges, cap_edges;
-	uint32_t root[256]; /* the root's children, for speed */
+	uint32_t root[256];    /* the root's children, for speed */
 	unsigned char *shifts; /* by the hash of three bytes */
 	unsigned char *begins; /* 1: eight bytes with this hash begin some pattern */
 	unsigned hash_bits;
 	unsigned window; /* the shortest pattern, or WINDOW_MAX */
 };
 
-/* --- the set ------------------------------------------------------------------------------- */
+/* --- the set ------------------------------------------------------------------------------ */
 
 struct mask_set *mask_set_new(void)
 {
@@ -95,7 +95,7 @@ const void *mask_set_pattern(const struct mask_set *set, size_t i, size_t *ret_l
 	return set->patterns[i].bytes;
 }
 
-/* --- the forms of a secret ----------------------------------------------------------------- */
+/* --- the forms of a secret ---------------------------------------------------------------- */
 
 /* Tools that make base64 break its lines: base64(1) and MIME at 76, openssl and PEM at 64. */
 static void add_wrapped(struct mask_set *set, const struct buf *text)
@@ -369,7 +369,7 @@ void mask_set_add_secret(struct mask_set *set, const char *secret, size_t len)
 		add_json_leaves(set, s, len);
 }
 
-/* --- the automaton ------------------------------------------------------------------------- */
+/* --- the automaton ------------------------------------------------------------------------ */
 
 static uint32_t child(const struct mask_set *set, uint32_t node, unsigned char byte)
 {
@@ -442,7 +442,7 @@ static void link_fails(struct mask_set *set)
 	free(queue);
 }
 
-/* --- skipping ----------------------------------------------------------------------------------------------- */
+/* --- skipping ----------------------------------------------------------------------------- */
 
 #define GRAM	   3u
 #define WINDOW_MAX 32u
@@ -499,8 +499,8 @@ static void make_shifts(struct mask_set *set)
 }
 
 /* The first place from p on where a pattern may begin, or where less than a window is left. */
-static const unsigned char *skip(const struct mask_set *set, const unsigned char *p,
-	const unsigned char *end)
+static const unsigned char *skip(
+	const struct mask_set *set, const unsigned char *p, const unsigned char *end)
 {
 	const size_t window = set->window, last = window - GRAM;
 
@@ -526,7 +526,7 @@ void mask_set_build(struct mask_set *set)
 	make_shifts(set);
 }
 
-/* --- streams ------------------------------------------------------------------------------- */
+/* --- streams ------------------------------------------------------------------------------ */
 
 void mask_stream_fini(struct mask_stream *s)
 {
@@ -572,7 +572,7 @@ static bool may_skip(const struct mask_set *set, const struct mask_stream *s,
 	const unsigned char *from, const unsigned char *p)
 {
 	return s->held.len < set->window && (size_t)(p - from) > s->held.len &&
-		(s->held.len == 0 || !memchr(s->marks.data, 1, s->held.len));
+	       (s->held.len == 0 || !memchr(s->marks.data, 1, s->held.len));
 }
 
 /* Feeds the automaton until there is nothing left or skipping may go on; returns where. */
@@ -594,8 +594,8 @@ static const unsigned char *feed_until_plain(const struct mask_set *set, struct 
 	return p;
 }
 
-void mask_stream_feed(const struct mask_set *set, struct mask_stream *s, const void *data, size_t len,
-	struct buf *out)
+void mask_stream_feed(const struct mask_set *set, struct mask_stream *s, const void *data,
+	size_t len, struct buf *out)
 {
 	const unsigned char *p = data, *end = p + len;
 

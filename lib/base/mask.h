@@ -30,16 +30,16 @@ void mask_set_build(struct mask_set *set);
 
 /* A stream's position. MASK_STREAM_NULL begins one. */
 struct mask_stream {
-	unsigned state;    /* the automaton's node */
-	struct buf held;   /* bytes not yet released: a live prefix */
-	struct buf marks;  /* for each of them: is it inside a match? */
-	bool in_match;     /* the last byte released was */
+	unsigned state;	  /* the automaton's node */
+	struct buf held;  /* bytes not yet released: a live prefix */
+	struct buf marks; /* for each of them: is it inside a match? */
+	bool in_match;	  /* the last byte released was */
 };
 #define MASK_STREAM_NULL ((struct mask_stream){0})
 void mask_stream_fini(struct mask_stream *s);
 /* Appends to `out` what may be released. A set that is NULL or empty passes everything through. */
-void mask_stream_feed(const struct mask_set *set, struct mask_stream *s, const void *data, size_t len,
-	struct buf *out);
+void mask_stream_feed(const struct mask_set *set, struct mask_stream *s, const void *data,
+	size_t len, struct buf *out);
 /* The end: releases what is held. */
 void mask_stream_end(const struct mask_set *set, struct mask_stream *s, struct buf *out);
 

@@ -22,7 +22,7 @@
 #define INTENT_SLACK USEC_MINUTE
 #define INTENT_OLD   (INTENT_SLACK - 15 * USEC_SEC)
 
-/* --- made and dropped ---------------------------------------------------------------------------- */
+/* --- made and dropped --------------------------------------------------------------------- */
 
 static void wait_fired(struct core *core, struct timer *t);
 

@@ -419,7 +419,7 @@ void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 		record_action(action);
 		a->never_started = true;
 		attempt_enter_ended(a, a->stop ? stop_outcome(a->stop) : OUTCOME_INTERRUPTED,
-			a->stop		 ? a->stop_why
+			a->stop ? a->stop_why
 			: event->status->lease_over
 				? "never started: the time in which it might start was over"
 				: "never started: the daemon or its shim died before");

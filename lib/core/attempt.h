@@ -2,9 +2,10 @@
  *
  * Happy path: attempt_begin -> the machine's first command -> locks and places -> the intent is
  * durable, the secrets are read -> the effect -> its end -> the machine's next command ... -> done.
- * Failures: a template or a secret that is not there ends the attempt as failed; a lease that is over
- * arms the action until there is one again; a stop before the effect ends it at once, one after it
- * waits for the effect's end; a daemon that dies anywhere is followed by attempt_resume(). */
+ * Failures: a template or a secret that is not there ends the attempt as failed; a lease that is
+ * over arms the action until there is one again; a stop before the effect ends it at once, one
+ * after it waits for the effect's end; a daemon that dies anywhere is followed by attempt_resume().
+ */
 #pragma once
 #include "core/model.h"
 

@@ -76,7 +76,7 @@ static struct attempt *open_attempt(struct step *step)
 	return a && a->state != ATTEMPT_ENDED ? a : NULL;
 }
 
-/* --- the end of a cell ------------------------------------------------------------------------- */
+/* --- the end of a cell -------------------------------------------------------------------- */
 
 static void fail_fast(struct cell *cell)
 {

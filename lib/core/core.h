@@ -34,7 +34,7 @@ void core_configure(struct core *core, struct spec *spec, const struct spec_worl
  * after each event (once per loop turn is enough) and when the clock says. */
 void core_run(struct core *core);
 
-/* --- from the store ------------------------------------------------------------------------ */
+/* --- from the store ----------------------------------------------------------------------- */
 
 /* This daemon leads, in this epoch. `loaded` (borrowed):
  * {"jobs":[row of job, and "judged": the number of its last ended run, cancelled ones aside...],
@@ -53,7 +53,7 @@ void core_store_lost(struct core *core, const char *holder);
 /* A report of another machine's daemon: a row of the table report. */
 void core_store_report(struct core *core, const cJSON *row);
 
-/* --- from the launcher --------------------------------------------------------------------- */
+/* --- from the launcher -------------------------------------------------------------------- */
 
 void core_action_started(struct core *core, struct launch *l, usec_t at, bool adopted);
 /* Text of one output line, escaped and masked, without newline; partial: it goes on. `at`: when
@@ -68,13 +68,13 @@ void core_action_gap(struct core *core, struct launch *l, uint64_t bytes);
 void core_action_ended(struct core *core, struct launch *l, const struct action_status *status,
 	const struct artifact *artifacts, size_t n_artifacts);
 
-/* --- operations: from the socket ------------------------------------------------------------ */
+/* --- operations: from the socket ---------------------------------------------------------- */
 
 enum core_error {
 	CORE_OK,
-	CORE_E_USAGE,      /* an unknown name, key or value; a choice left open: message names them */
-	CORE_E_NO_SUCH,    /* no such job, run, cell */
-	CORE_E_REFUSED,    /* overlap, already ended, ... */
+	CORE_E_USAGE,	/* an unknown name, key or value; a choice left open: message names them */
+	CORE_E_NO_SUCH, /* no such job, run, cell */
+	CORE_E_REFUSED, /* overlap, already ended, ... */
 	CORE_E_NO_STORE,
 	CORE_E_NOT_LEADER,
 	CORE_E_NOT_THERE_YET,
@@ -84,8 +84,9 @@ enum core_error {
  * call). The callee may free it. */
 struct core_op {
 	struct list link; /* the core's */
-	void (*done)(struct core_op *op, enum core_error error, const char *message, cJSON *take_result);
-	const char *who; /* "alice (uid 1000)", for audit and reasons; lives as long as the op */
+	void (*done)(
+		struct core_op *op, enum core_error error, const char *message, cJSON *take_result);
+	const char *who;    /* "alice (uid 1000)", for audit and reasons; lives as long as the op */
 	const char *reason; /* what the person said; may be NULL */
 	/* the core's, until done */
 	enum core_error error;
@@ -98,13 +99,13 @@ struct core_only { /* --only KEY=VALUE */
 };
 
 /* result {"run": "nightly#129"} */
-void core_start(struct core *core, struct core_op *op, const char *job, const struct core_only *only,
-	size_t n_only);
+void core_start(struct core *core, struct core_op *op, const char *job,
+	const struct core_only *only, size_t n_only);
 /* REF: a run, a cell, a step. result {} */
 void core_cancel(struct core *core, struct core_op *op, const char *ref);
 /* result {"run": name or null (dry run), "cells": [names]} */
-void core_retry(struct core *core, struct core_op *op, const char *run, const struct core_only *only,
-	size_t n_only, bool dry_run);
+void core_retry(struct core *core, struct core_op *op, const char *run,
+	const struct core_only *only, size_t n_only, bool dry_run);
 void core_pause(struct core *core, struct core_op *op, const char *job, bool paused);
 /* Stops starting; `done` when nothing runs any more. */
 void core_drain(struct core *core, struct core_op *op);
@@ -118,7 +119,7 @@ bool core_is_drained(const struct core *core);
 /* Actions that have a process now. */
 unsigned core_n_running(const struct core *core);
 
-/* --- views: the JSON objects of the interface ----------------------------------------------- */
+/* --- views: the JSON objects of the interface --------------------------------------------- */
 
 /* {"now","store":"ok|away","store_reason","leader","holder","draining",
  *  "red":[{"run","cell" ("nightly#128/build/production/postgres"),"outcome","ended_at","attempts",
@@ -142,8 +143,8 @@ cJSON *core_view_next(const struct core *core, const char *job, unsigned n);
 void core_list_runs(struct core *core, struct core_op *op, const char *job, unsigned limit);
 /* REF names a run ("nightly": its last one, "nightly#128"); result: the run's object. */
 void core_get_run(struct core *core, struct core_op *op, const char *ref);
-/* What became of the slot: result {"job","scheduled_for","fate","reason","run"}; fate: run, skipped,
- * waiting (still to come or just due), never (no such slot). */
+/* What became of the slot: result {"job","scheduled_for","fate","reason","run"}; fate: run,
+ * skipped, waiting (still to come or just due), never (no such slot). */
 void core_why(struct core *core, struct core_op *op, const char *job, usec_t instant);
 /* REF as in `nightjar logs`; result {"run","active","attempts":[{"directory" (of the attempt,
  * absolute),"name","cell","step","attempt","outcome","actions":[names in order],"ended"}...]}. */

@@ -18,8 +18,8 @@ const struct core_event_info core_event_table[CORE_EVENTS] = {
 		"An action of an attempt began: its process runs."},
 	[EVENT_ATTEMPT_ENDED] = {"attempt-ended", LOG_INFO, "5f0c4c1d2a7b4bd0a4c9c0a6f6f1b007",
 		"An attempt ended, with its outcome and the reason."},
-	[EVENT_RETRY_SCHEDULED] = {"retry-scheduled", LOG_NOTICE, "5f0c4c1d2a7b4bd0a4c9c0a6f6f1b008",
-		"A step will be tried again."},
+	[EVENT_RETRY_SCHEDULED] = {"retry-scheduled", LOG_NOTICE,
+		"5f0c4c1d2a7b4bd0a4c9c0a6f6f1b008", "A step will be tried again."},
 	[EVENT_ACTION_ADOPTED] = {"action-adopted", LOG_NOTICE, "5f0c4c1d2a7b4bd0a4c9c0a6f6f1b009",
 		"An action that an earlier daemon began still runs and is followed again."},
 	[EVENT_PROGRESS] = {"progress", LOG_DEBUG, "5f0c4c1d2a7b4bd0a4c9c0a6f6f1b00a",
@@ -83,7 +83,7 @@ void core_notice(struct core *core, enum core_event event, const struct core_not
 static bool ended_badly(enum outcome o)
 {
 	return o != OUTCOME_NONE && o != OUTCOME_OK && o != OUTCOME_SKIPPED &&
-		o != OUTCOME_CANCELLED;
+	       o != OUTCOME_CANCELLED;
 }
 
 static int worse_priority(enum core_event event, enum outcome o)

@@ -25,7 +25,7 @@ static enum trigger parse_trigger(const char *s)
 	return TRIGGER_MANUAL;
 }
 
-/* --- status.json's object, as the store keeps it ---------------------------------------------- */
+/* --- status.json's object, as the store keeps it ------------------------------------------ */
 
 static const char *const end_names[] = {
 	[END_EXITED] = "exited",
@@ -78,7 +78,7 @@ void action_status_from_json(const cJSON *json, struct action_status *ret)
 			ret->end = (enum action_end)i;
 }
 
-/* --- a run's parts ------------------------------------------------------------------------------ */
+/* --- a run's parts ------------------------------------------------------------------------ */
 
 static void load_step(struct step *step, const cJSON *json)
 {
@@ -246,7 +246,7 @@ static void derive_counts(struct run *run)
 	}
 }
 
-/* --- the run ------------------------------------------------------------------------------------- */
+/* --- the run ------------------------------------------------------------------------------ */
 
 /* The job's present definition where it is the same one: shared, not built again. */
 static struct spec_job *definition_of(

@@ -37,17 +37,17 @@ struct job {
 	char *name;
 	struct spec_job *spec; /* NULL: no longer configured */
 	bool paused;
-	usec_t last_slot;            /* with what it was made with: */
+	usec_t last_slot; /* with what it was made with: */
 	char *schedule, *timezone;
-	char *boot_id;               /* of the last @reboot slot; NULL: none yet */
-	usec_t next_slot;            /* USEC_INFINITY: none */
+	char *boot_id;	  /* of the last @reboot slot; NULL: none yet */
+	usec_t next_slot; /* USEC_INFINITY: none */
 	struct timer slot_timer;
 	uint64_t last_number;
 	enum outcome last_outcome;
 	usec_t last_ended_at;
-	struct list runs;            /* active ones, oldest first: run.in_job */
-	struct run *red;             /* the last ended run, where it was not ok; cancelled ones aside */
-	uint64_t judged;             /* the number of that last one, ok or not; 0: unknown */
+	struct list runs; /* active ones, oldest first: run.in_job */
+	struct run *red;  /* the last ended run, where it was not ok; cancelled ones aside */
+	uint64_t judged;  /* the number of that last one, ok or not; 0: unknown */
 	struct usual_time *usual;
 	size_t n_usual, cap_usual;
 	bool stored; /* its row is as the fields say */
@@ -63,9 +63,9 @@ enum trigger {
 };
 
 struct stage {
-	unsigned n_ended;   /* of its cells that are part of the run */
+	unsigned n_ended; /* of its cells that are part of the run */
 	unsigned n_part;
-	unsigned n_places;  /* taken, for max_parallel */
+	unsigned n_places; /* taken, for max_parallel */
 	usec_t started_at;
 	struct timer deadline;
 	struct run *run;
@@ -87,18 +87,18 @@ struct run {
 	usec_t created_at, started_at, ended_at;
 	usec_t deadline_at; /* wall clock; 0: none */
 	struct timer deadline;
-	char *retry_of;      /* uuid */
+	char *retry_of; /* uuid */
 	char *retry_of_name;
 	char *commit;
 	char *who, *why;
-	cJSON *prior;        /* of a retry: cell name -> outcome in the older run, where not ok */
-	struct cell *cells;  /* def->n_cells */
+	cJSON *prior;	    /* of a retry: cell name -> outcome in the older run, where not ok */
+	struct cell *cells; /* def->n_cells */
 	struct stage *stages;
-	unsigned n_open;     /* cells that are part and have not ended */
-	bool narrowed;       /* some cells are no part of it */
-	bool detached;       /* only for reading: in no list */
+	unsigned n_open; /* cells that are part and have not ended */
+	bool narrowed;	 /* some cells are no part of it */
+	bool detached;	 /* only for reading: in no list */
 	struct list in_core, in_job;
-	struct list dirty;   /* in core.dirty, or alone */
+	struct list dirty;	/* in core.dirty, or alone */
 	struct commit_wait end; /* of one in core.ended */
 };
 
@@ -113,8 +113,8 @@ struct step {
 	cJSON *outputs; /* KEY: VALUE written to $NIGHTJAR_OUTPUT; NULL: none */
 	struct attempt **attempts;
 	size_t n_attempts, cap_attempts;
-	struct timer retry; /* the next attempt's time */
-	usec_t retry_at;    /* wall clock, for readers; 0: none */
+	struct timer retry;			 /* the next attempt's time */
+	usec_t retry_at;			 /* wall clock, for readers; 0: none */
 	usec_t not_ready_since, not_ready_delay; /* boot; of the present wait for readiness */
 };
 
@@ -122,7 +122,7 @@ struct cell {
 	struct run *run;
 	const struct spec_cell *spec;
 	struct stage *stage;
-	bool part; /* of the run: not narrowed away */
+	bool part;    /* of the run: not narrowed away */
 	bool settled; /* looked at since anything that it waits for changed */
 	enum life state;
 	enum outcome outcome;
@@ -139,11 +139,11 @@ struct cell {
 /* --- attempt ------------------------------------------------------------------------------ */
 
 enum attempt_state {
-	ATTEMPT_PLACE,   /* its next action waits for locks and places */
-	ATTEMPT_INTENT,  /* the intent and the secrets are on their way */
-	ATTEMPT_ARMED,   /* durable; the lease is over: waits for the next one */
+	ATTEMPT_PLACE,	 /* its next action waits for locks and places */
+	ATTEMPT_INTENT,	 /* the intent and the secrets are on their way */
+	ATTEMPT_ARMED,	 /* durable; the lease is over: waits for the next one */
 	ATTEMPT_RUNNING, /* the effect is out */
-	ATTEMPT_PAUSE,   /* a wait of the machine */
+	ATTEMPT_PAUSE,	 /* a wait of the machine */
 	ATTEMPT_FOREIGN, /* another machine's shim has it */
 	ATTEMPT_ENDED,
 };
@@ -168,7 +168,7 @@ struct action {
 	bool repeatable;
 	bool ended;
 	bool started;
-	char *machine;  /* whose shim it is */
+	char *machine; /* whose shim it is */
 	uint64_t epoch;
 	usec_t intent_at, started_at, ended_at, deadline_at;
 	usec_t intent_boot;
@@ -220,7 +220,7 @@ struct attempt {
 struct named_lock {
 	char *name;
 	unsigned exclusive, shared; /* holders */
-	unsigned claimed;           /* by earlier waiters, while places are granted */
+	unsigned claimed;	    /* by earlier waiters, while places are granted */
 };
 
 /* Removing old history: prune.c. */
@@ -268,19 +268,20 @@ struct core {
 	struct named_lock *locks;
 	size_t n_locks, cap_locks;
 	bool places_changed;
-	struct store_unit *unit; /* rows collected and not yet submitted */
+	struct store_unit *unit;  /* rows collected and not yet submitted */
 	struct list commit_waits; /* of `unit` */
-	struct list units;        /* in flight: struct flight.link */
-	struct list answers;      /* operations to be answered at the end of core_run */
-	struct list durables;     /* operations that wait for their commit */
-	struct list drains;       /* core_op.link: waiting for nothing to run */
+	struct list units;	  /* in flight: struct flight.link */
+	struct list answers;	  /* operations to be answered at the end of core_run */
+	struct list durables;	  /* operations that wait for their commit */
+	struct list drains;	  /* core_op.link: waiting for nothing to run */
 	bool draining, shutting_down;
 	bool running; /* inside core_run */
 	bool freeing; /* inside core_free: nobody calls back any more */
 	struct pruning pruning;
 	usec_t started_at; /* the wall clock at core_new() */
 	usec_t wall_ahead; /* of boot time, when last looked at */
-	usec_t server_now, server_now_boot; /* the server's clock at the load, and ours; 0: unknown */
+	usec_t server_now,
+		server_now_boot; /* the server's clock at the load, and ours; 0: unknown */
 };
 
 static inline usec_t core_now(const struct core *core)

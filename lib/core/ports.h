@@ -84,12 +84,12 @@ void store_unit_fini(struct store_unit *unit);
 /* A read of history, on the second connection. */
 struct store_read {
 	enum store_read_type {
-		READ_RUNS,      /* {"runs":[row of run ...]}, newest first; job may be NULL */
-		READ_RUN,       /* one run, in the shape of a loaded one: see core_store_ready() */
-		READ_LAST_RUN,  /* the same, the last run of `job` */
-		READ_KEPT,      /* {"kept":[id...]}: runs that are open, and of each job the last ended
-				 * and the last good one */
-		READ_SLOT,      /* {"slot": row or null}: what became of the slot `at` of `job` */
+		READ_RUNS,     /* {"runs":[row of run ...]}, newest first; job may be NULL */
+		READ_RUN,      /* one run, in the shape of a loaded one: see core_store_ready() */
+		READ_LAST_RUN, /* the same, the last run of `job` */
+		READ_KEPT, /* {"kept":[id...]}: runs that are open, and of each job the last ended
+			    * and the last good one */
+		READ_SLOT, /* {"slot": row or null}: what became of the slot `at` of `job` */
 	} type;
 	char *job;
 	uint64_t number;
@@ -120,7 +120,8 @@ struct store_port {
 	void (*report)(void *self, const struct action_place *place, const cJSON *status);
 	/* Effects are allowed while boot() is below this; 0: not at all. */
 	usec_t (*lease)(void *self);
-	/* Rows of runs, slots, audit ... that are old; never of what READ_KEPT names. May be NULL. */
+	/* Rows of runs, slots, audit ... that are old; never of what READ_KEPT names. May be NULL.
+	 */
 	void (*prune)(void *self, struct prune *p);
 };
 
@@ -128,7 +129,7 @@ struct store_port {
 
 struct secrets_request {
 	char *environment; /* NULL: none */
-	char **names;      /* sorted, NULL-terminated */
+	char **names;	   /* sorted, NULL-terminated */
 	/* Values in step with names. On error (a sentence that names the secret) NULL values. The
 	 * callee frees the values and wipes them. */
 	void (*done)(struct secrets_request *r, const char *error, char **take_values);
@@ -155,8 +156,8 @@ struct launch {
 	struct launch_file {
 		char *name, *content, *env;
 		size_t len;
-	} *files; /* written 0600 in the action's private folder, gone when it ends; a non-NULL env
-		   * is set to the path in the child's environment */
+	} * files; /* written 0600 in the action's private folder, gone when it ends; a non-NULL env
+		    * is set to the path in the child's environment */
 	size_t n_files;
 	struct mask_set *mask;
 	usec_t timeout, kill_after;
@@ -197,7 +198,7 @@ struct launcher_port {
  * reader asks for each piece, so a slow one holds nothing up. The caller's memory, with all that
  * it points at, until `done` or cancel. */
 struct log_request {
-	const char *directory;      /* of the attempt, absolute */
+	const char *directory;	    /* of the attempt, absolute */
 	const char *const *actions; /* names, in order */
 	size_t n_actions;
 	bool follow; /* wait for more while an action runs */
@@ -270,10 +271,10 @@ enum core_event {
 };
 
 struct core_event_info {
-	const char *name;       /* "run-ended" */
-	int priority;           /* syslog's */
+	const char *name;	/* "run-ended" */
+	int priority;		/* syslog's */
 	const char *message_id; /* 32 hex digits */
-	const char *doc;        /* one line, for nightjar-journal(7) */
+	const char *doc;	/* one line, for nightjar-journal(7) */
 };
 extern const struct core_event_info core_event_table[CORE_EVENTS];
 
@@ -282,8 +283,9 @@ struct core_notice {
 	int priority; /* the event's, or worse */
 	const char *message;
 	/* NULL where it does not apply */
-	const char *job, *run, *cell, *step; /* "nightly", "nightly#128", "build/staging/postgres", "build" */
-	unsigned attempt;                    /* 0: none */
+	const char *job, *run, *cell,
+		*step;	  /* "nightly", "nightly#128", "build/staging/postgres", "build" */
+	unsigned attempt; /* 0: none */
 	const char *outcome;
 };
 
@@ -295,7 +297,8 @@ struct observer_port {
 
 struct core_ports {
 	const char *machine; /* the UUID in the state folder */
-	char *const *unit_environment; /* PATH, HOME, LANG, TZ as the daemon has them; "NAME=VALUE" */
+	char *const
+		*unit_environment; /* PATH, HOME, LANG, TZ as the daemon has them; "NAME=VALUE" */
 	const char *boot_id;
 	const struct kind *(*kind)(const char *name); /* NULL: kind_by_name() */
 	struct clock_port clock;

@@ -15,7 +15,7 @@
 #include "core/view.h"
 #include "time/instant.h"
 
-/* --- a run by reference ---------------------------------------------------------------------------- */
+/* --- a run by reference ------------------------------------------------------------------- */
 
 struct lookup {
 	struct store_read read;
@@ -123,10 +123,10 @@ void op_with_run(struct core *core, struct core_op *op, const char *ref_text, vo
 	core->ports.store.read(core->ports.store.self, &l->read);
 }
 
-/* --- show ------------------------------------------------------------------------------------------------ */
+/* --- show --------------------------------------------------------------------------------- */
 
-static void show_found(struct core *core, struct core_op *op, struct run *run, const char *path,
-	void *context)
+static void show_found(
+	struct core *core, struct core_op *op, struct run *run, const char *path, void *context)
 {
 	op_answer(core, op, CORE_OK, NULL, view_run(run, true));
 }
@@ -136,7 +136,7 @@ void core_get_run(struct core *core, struct core_op *op, const char *ref)
 	op_with_run(core, op, ref, NULL, show_found, NULL);
 }
 
-/* --- logs --------------------------------------------------------------------------------------------------- */
+/* --- logs --------------------------------------------------------------------------------- */
 
 struct log_wish {
 	bool failed_only;
@@ -145,8 +145,8 @@ struct log_wish {
 static void add_log(cJSON *attempts, const struct attempt *a)
 {
 	const struct cell *cell = a->step->cell;
-	_cleanup_free_ char *name = xasprintf("%s/%s/%s.%u", cell->run->name, cell->spec->name,
-		a->step->spec->name, a->number);
+	_cleanup_free_ char *name = xasprintf(
+		"%s/%s/%s.%u", cell->run->name, cell->spec->name, a->step->spec->name, a->number);
 	cJSON *o = cJSON_CreateObject(), *actions;
 
 	json_set_string(o, "directory", a->directory);
@@ -168,8 +168,8 @@ static bool attempt_is_bad(const struct attempt *a)
 	return a->state == ATTEMPT_ENDED && a->outcome != OUTCOME_OK;
 }
 
-static void add_step_logs(cJSON *attempts, const struct step *step, const struct ref_target *t,
-	bool failed_only)
+static void add_step_logs(
+	cJSON *attempts, const struct step *step, const struct ref_target *t, bool failed_only)
 {
 	for (size_t i = 0; i < step->n_attempts; i++) {
 		const struct attempt *a = step->attempts[i];
@@ -197,8 +197,8 @@ static bool lacks_attempt(const struct run *run, const struct ref_target *t)
 	return true;
 }
 
-static void logs_found(struct core *core, struct core_op *op, struct run *run, const char *path,
-	void *context)
+static void logs_found(
+	struct core *core, struct core_op *op, struct run *run, const char *path, void *context)
 {
 	const struct log_wish *wish = context;
 	struct ref_target t;
@@ -240,7 +240,7 @@ void core_find_logs(struct core *core, struct core_op *op, const char *ref, bool
 	op_with_run(core, op, ref, wish, logs_found, free);
 }
 
-/* --- runs ------------------------------------------------------------------------------------------------------ */
+/* --- runs --------------------------------------------------------------------------------- */
 
 /* A read with what its answer needs. */
 struct reading {
@@ -249,8 +249,8 @@ struct reading {
 	struct core_op *op;
 };
 
-static struct reading *reading_new(struct core *core, struct core_op *op, enum store_read_type type,
-	const char *job)
+static struct reading *reading_new(
+	struct core *core, struct core_op *op, enum store_read_type type, const char *job)
 {
 	struct reading *r = xnew(struct reading);
 
@@ -306,7 +306,8 @@ void core_list_runs(struct core *core, struct core_op *op, const char *job, unsi
 	struct reading *r;
 
 	if (job && !job_find(core, job)) {
-		op_answer(core, op, CORE_E_NO_SUCH, xasprintf("no job is called \"%s\"", job), NULL);
+		op_answer(
+			core, op, CORE_E_NO_SUCH, xasprintf("no job is called \"%s\"", job), NULL);
 		return;
 	}
 	r = reading_new(core, op, READ_RUNS, job);
@@ -315,9 +316,10 @@ void core_list_runs(struct core *core, struct core_op *op, const char *job, unsi
 	core->ports.store.read(core->ports.store.self, &r->read);
 }
 
-/* --- why ---------------------------------------------------------------------------------------------------------- */
+/* --- why ---------------------------------------------------------------------------------- */
 
-static cJSON *fate(const char *job, usec_t at, const char *what, const char *reason, const char *run)
+static cJSON *fate(
+	const char *job, usec_t at, const char *what, const char *reason, const char *run)
 {
 	cJSON *o = cJSON_CreateObject();
 	char text[INSTANT_MAX];
@@ -341,7 +343,8 @@ static cJSON *fate_without_record(struct core *core, const struct job *job, usec
 	if (at > core_now(core))
 		return fate(job->name, at, "waiting", "it is still to come", NULL);
 	if (at > job->last_slot)
-		return fate(job->name, at, "waiting", "it is just due, or the store was away", NULL);
+		return fate(
+			job->name, at, "waiting", "it is just due, or the store was away", NULL);
 	return fate(job->name, at, "never",
 		"no record: before the job was configured so, or while it was paused", NULL);
 }
@@ -367,8 +370,8 @@ void core_why(struct core *core, struct core_op *op, const char *name, usec_t in
 	struct reading *r;
 
 	if (!job_find(core, name)) {
-		op_answer(core, op, CORE_E_NO_SUCH, xasprintf("no job is called \"%s\"", name),
-			NULL);
+		op_answer(
+			core, op, CORE_E_NO_SUCH, xasprintf("no job is called \"%s\"", name), NULL);
 		return;
 	}
 	r = reading_new(core, op, READ_SLOT, name);

@@ -64,7 +64,7 @@ void store_unit_fini(struct store_unit *unit)
 	unit->n = unit->cap = 0;
 }
 
-/* --- the unit ------------------------------------------------------------------------------ */
+/* --- the unit ----------------------------------------------------------------------------- */
 
 static struct flight *flight_new(void)
 {
@@ -182,7 +182,7 @@ void records_drop(struct core *core)
 	}
 }
 
-/* --- rows ---------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------------- */
 
 static void set_life(cJSON *row, enum life state, enum outcome outcome, const char *reason)
 {

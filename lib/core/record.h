@@ -26,8 +26,8 @@ void records_submit(struct core *core);
 /* Forgets what is in flight, without answers: the core is being emptied. */
 void records_drop(struct core *core);
 
-/* The other way, in load.c: a run from {"run","definition","cells","attempts","actions"}; NULL with a sentence
- * in *ret_error when it does not fit. Not in any list yet. */
+/* The other way, in load.c: a run from {"run","definition","cells","attempts","actions"}; NULL with
+ * a sentence in *ret_error when it does not fit. Not in any list yet. */
 struct run *record_to_run(struct core *core, const cJSON *loaded, char **ret_error);
 
 const char *trigger_name(enum trigger t);

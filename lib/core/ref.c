@@ -85,9 +85,8 @@ static bool resolve_below_stage(struct ref_target *t, char *rest, char **ret_err
 		if (t->step < 0 && resolve_step(t->stage, part, t))
 			continue;
 		*ret_error = xasprintf("stage %s has no %s \"%s\"", t->stage->name,
-			t->n_values < t->stage->n_dimensions
-				? t->stage->dimensions[t->n_values]
-				: "step",
+			t->n_values < t->stage->n_dimensions ? t->stage->dimensions[t->n_values]
+							     : "step",
 			part);
 		return false;
 	}

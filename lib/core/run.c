@@ -9,7 +9,7 @@
 #include "core/uuid.h"
 #include "time/instant.h"
 
-/* --- made and freed --------------------------------------------------------------------------- */
+/* --- made and freed ----------------------------------------------------------------------- */
 
 static void run_deadline_fired(struct core *core, struct timer *t)
 {
@@ -186,7 +186,7 @@ struct run *run_by_name(const struct core *core, const char *name)
 	return NULL;
 }
 
-/* --- overlap ------------------------------------------------------------------------------------ */
+/* --- overlap ------------------------------------------------------------------------------ */
 
 static bool is_by_hand(enum trigger t)
 {
@@ -293,7 +293,7 @@ static bool may_start(const struct run *run)
 	return list_first(&job->runs) == &run->in_job;
 }
 
-/* --- its life ------------------------------------------------------------------------------------ */
+/* --- its life ----------------------------------------------------------------------------- */
 
 void run_touch(struct run *run)
 {
@@ -385,8 +385,8 @@ static void run_enter_ended(struct run *run)
 	record_job(core, run->job);
 	run_notice(run, EVENT_RUN_ENDED, "%s ended %s after %s", run->name,
 		outcome_name(run->outcome),
-		format_duration(run->ended_at - (run->started_at ? run->started_at : run->ended_at),
-			span));
+		format_duration(
+			run->ended_at - (run->started_at ? run->started_at : run->ended_at), span));
 	keep_or_retire(run);
 }
 

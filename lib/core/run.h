@@ -2,9 +2,10 @@
 #pragma once
 #include "core/model.h"
 
-/* May a run with this trigger join the job's active ones now? If not, *ret_reason says why (the caller frees). Under
- * cancel_other it cancels those that make way. */
-bool run_overlap_allows(struct core *core, struct job *job, enum trigger trigger, char **ret_reason);
+/* May a run with this trigger join the job's active ones now? If not, *ret_reason says why (the
+ * caller frees). Under cancel_other it cancels those that make way. */
+bool run_overlap_allows(
+	struct core *core, struct job *job, enum trigger trigger, char **ret_reason);
 
 /* Makes a run of all cells by the job's current definition, in the state waiting, recorded; it
  * starts by itself as soon as it may. slot 0: none. To narrow it, change `part` of its cells and

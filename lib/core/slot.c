@@ -10,7 +10,7 @@
 /* A last slot so far ahead was made by a clock that was wrong. */
 #define SLOT_TOO_FAR_AHEAD (2 * USEC_DAY)
 
-/* --- jobs by name --------------------------------------------------------------------------- */
+/* --- jobs by name ------------------------------------------------------------------------- */
 
 static size_t job_place(const struct core *core, const char *name, bool *ret_found)
 {
@@ -101,7 +101,7 @@ void job_set_usual(struct job *job, const char *cell, int64_t ms)
 	job->usual[job->n_usual++] = (struct usual_time){.cell = xstrdup(cell), .ms = ms};
 }
 
-/* --- from where slots count ------------------------------------------------------------------ */
+/* --- from where slots count --------------------------------------------------------------- */
 
 bool job_next_slot(const struct job *job, usec_t after, usec_t *ret)
 {
@@ -217,7 +217,7 @@ void job_schedule(struct core *core, struct job *job)
 	job_slots_due(core, job);
 }
 
-/* --- slots that are due ------------------------------------------------------------------------ */
+/* --- slots that are due ------------------------------------------------------------------- */
 
 /* Slots that will not run, told as one row. */
 struct flood {

@@ -12,7 +12,7 @@
 
 #define DUE_MOST 5
 
-/* --- a run, as `show` gives it ------------------------------------------------------------------------ */
+/* --- a run, as `show` gives it ------------------------------------------------------------ */
 
 static void set_slot(cJSON *o, const char *key, usec_t slot)
 {
@@ -121,8 +121,8 @@ cJSON *view_run(const struct run *run, bool with_cells)
 
 cJSON *view_run_row(const cJSON *row)
 {
-	static const char *const texts[] = {"id", "trigger", "state", "outcome", "reason", "commit",
-		"who", "why"};
+	static const char *const texts[] = {
+		"id", "trigger", "state", "outcome", "reason", "commit", "who", "why"};
 	static const char *const times[] = {"created_at", "started_at", "ended_at"};
 	cJSON *o = cJSON_CreateObject();
 	const char *job = json_string(row, "job");
@@ -141,7 +141,7 @@ cJSON *view_run_row(const cJSON *row)
 	return o;
 }
 
-/* --- status --------------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------- */
 
 static void set_ref(cJSON *o, const struct cell *cell)
 {
@@ -342,15 +342,14 @@ void core_summarize(const struct core *core, char *buf, size_t size)
 {
 	unsigned n_runs = 0;
 
-	list_for_each(node, &core->runs)
-		n_runs++;
+	list_for_each(node, &core->runs) n_runs++;
 	snprintf(buf, size, "store %s%s; %u run%s, %u action%s",
 		core->store == STORE_AWAY ? "away" : "ok",
 		core->store == STORE_STANDBY ? ", standby" : "", n_runs, n_runs == 1 ? "" : "s",
 		core->n_running, core->n_running == 1 ? "" : "s");
 }
 
-/* --- jobs and slots ----------------------------------------------------------------------------------------- */
+/* --- jobs and slots ----------------------------------------------------------------------- */
 
 static const char *overlap_name(enum spec_overlap o)
 {
@@ -391,9 +390,8 @@ static cJSON *view_job(const struct job *job)
 	set_slot(o, "next", job->next_slot == USEC_INFINITY ? 0 : job->next_slot);
 	json_set_string(o, "overlap", overlap_name(job->spec->overlap));
 	active = json_set(o, "active", cJSON_CreateArray());
-	list_for_each(node, &job->runs)
-		cJSON_AddItemToArray(active,
-			cJSON_CreateString(list_entry(node, struct run, in_job)->name));
+	list_for_each(node, &job->runs) cJSON_AddItemToArray(
+		active, cJSON_CreateString(list_entry(node, struct run, in_job)->name));
 	json_set(o, "last", view_last(job));
 	return o;
 }
@@ -423,7 +421,8 @@ static cJSON *view_slot(const struct job *job, usec_t slot)
 
 static int by_slot(const void *a, const void *b)
 {
-	return strcmp(json_string(*(cJSON *const *)a, "utc"), json_string(*(cJSON *const *)b, "utc"));
+	return strcmp(
+		json_string(*(cJSON *const *)a, "utc"), json_string(*(cJSON *const *)b, "utc"));
 }
 
 static void add_slots(const struct core *core, const struct job *job, unsigned n, cJSON ***slots,

@@ -56,7 +56,7 @@ static void http_free(void *state)
 	free(h);
 }
 
-/* --- the call ------------------------------------------------------------------------------ */
+/* --- the call ----------------------------------------------------------------------------- */
 
 static int read_method(struct http *h, const struct kind_context *ctx, char **ret_error)
 {
@@ -176,7 +176,7 @@ static int http_request(void *state, const struct kind_context *ctx, const char 
 	return 0;
 }
 
-/* --- its answer ---------------------------------------------------------------------------- */
+/* --- its answer --------------------------------------------------------------------------- */
 
 static bool status_may_pass(int status)
 {

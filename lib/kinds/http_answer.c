@@ -30,7 +30,7 @@ static char *last_part(const struct mask_set *mask, const char *body)
 	return xasprintf(": %s", said);
 }
 
-/* --- the status ---------------------------------------------------------------------------- */
+/* --- the status --------------------------------------------------------------------------- */
 
 bool http_status_fits(const struct http_wants *w, int status)
 {
@@ -55,7 +55,7 @@ static char *status_reason(
 		moved ? " (redirects are not followed)" : "", said);
 }
 
-/* --- the fields of a JSON answer ----------------------------------------------------------- */
+/* --- the fields of a JSON answer ---------------------------------------------------------- */
 
 struct comparison {
 	const struct mask_set *mask;
@@ -141,7 +141,7 @@ static char *fields_reason(
 	return c.reason;
 }
 
-/* --- all of it ----------------------------------------------------------------------------- */
+/* --- all of it ---------------------------------------------------------------------------- */
 
 static char *text_reason(const char *text, const char *body, const struct mask_set *mask)
 {

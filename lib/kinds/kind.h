@@ -51,22 +51,22 @@ struct action_status {
 				  * its shim died before, which is nobody's fault: not counted */
 		END_INTERRUPTED, /* no report: the machine or the shim died */
 	} end;
-	int code;              /* END_EXITED */
-	int signal;            /* END_SIGNALLED */
+	int code;	       /* END_EXITED */
+	int signal;	       /* END_SIGNALLED */
 	enum stop_reason stop; /* why the shim stopped it, if it did */
 	bool oom_killed;
-	bool lease_over;       /* END_NOT_STARTED because start_before had passed: not counted */
+	bool lease_over; /* END_NOT_STARTED because start_before had passed: not counted */
 	usec_t started_at, ended_at; /* UTC */
-	uint64_t max_rss;      /* bytes */
+	uint64_t max_rss;	     /* bytes */
 	uint64_t cpu_ms;
 	uint64_t output_bytes, output_dropped;
-	char *message;         /* NULL: none */
+	char *message; /* NULL: none */
 };
 
 /* A file that the machine asked to see when the action ended. */
 struct artifact {
 	const char *path; /* as asked for */
-	char *data;       /* NULL: it is not there, or larger than its cap (then too_large) */
+	char *data;	  /* NULL: it is not there, or larger than its cap (then too_large) */
 	size_t len;
 	bool too_large;
 };
@@ -84,7 +84,8 @@ struct kind_context {
 	usec_t timeout;
 	/* Expands a template: 0, or negative with a sentence in *ret_error. Secrets can be had in
 	 * `spawn` and `request` only. */
-	int (*expand)(const struct kind_context *ctx, const char *text, char **ret, char **ret_error);
+	int (*expand)(
+		const struct kind_context *ctx, const char *text, char **ret, char **ret_error);
 	int (*expand_tree)(const struct kind_context *ctx, const struct node *in, struct node **ret,
 		char **ret_error);
 };
@@ -94,8 +95,8 @@ enum http_trouble {
 	HTTP_LOST,	/* the call may have arrived: cut off, reset, too slow, a restart */
 	HTTP_UNSENT,	/* it never left: no address, no connection */
 	HTTP_TIMED_OUT, /* the request's timeout is over; it may have arrived */
-	HTTP_UNFIT,	/* the same again would end the same: its URL, a certificate, an answer above
-			 * the cap */
+	HTTP_UNFIT, /* the same again would end the same: its URL, a certificate, an answer above
+		     * the cap */
 };
 
 enum kind_event_type {
@@ -146,7 +147,7 @@ struct kind_command {
 	const char *gate;
 	/* KIND_DONE */
 	enum outcome outcome;
-	char *reason;     /* one line for a person; NULL: none; freed by the core */
+	char *reason;	  /* one line for a person; NULL: none; freed by the core */
 	bool not_counted; /* the attempt does not count against retry.attempts */
 	/* With any command: what to remember of the event just handled (see above), and rows for
 	 * the store: {"node_result": [{...}], "source_freshness": [{...}]}, to which the core adds
@@ -157,9 +158,9 @@ struct kind_command {
 
 /* What is to be started. All freed by the core with kind_spawn_fini. */
 struct kind_spawn {
-	char **argv; /* argv[0] without a slash is sought in the child's PATH */
-	char **env;  /* "NAME=VALUE", laid over the step's environment */
-	char *cwd;   /* used where the step says none; NULL: the attempt's directory */
+	char **argv;	    /* argv[0] without a slash is sought in the child's PATH */
+	char **env;	    /* "NAME=VALUE", laid over the step's environment */
+	char *cwd;	    /* used where the step says none; NULL: the attempt's directory */
 	char **directories; /* to be made first, relative to the attempt's directory */
 	int stop_signal;    /* 0: SIGTERM */
 	bool stop_group;    /* the signal goes to the process group, else to the process alone */
@@ -174,7 +175,7 @@ void kind_spawn_fini(struct kind_spawn *s);
 
 struct kind_request {
 	char *url, *method, *body; /* body NULL: none */
-	char **headers;            /* "Name: value" */
+	char **headers;		   /* "Name: value" */
 	usec_t timeout;
 	usec_t slow; /* below 10 bytes a second for so long, the wait for the answer counted too, is
 		      * HTTP_LOST; 0: only the timeout bounds it */
@@ -202,11 +203,12 @@ struct kind {
 	 * *ret_news to a sentence worth the journal (the core frees), or leaves it. May be NULL. */
 	bool (*line)(void *state, enum stream stream, const char *text, size_t len, bool partial,
 		char **ret_news);
-	/* How far it is, for `status` and `show`; an object or NULL. Well-known keys: "done", "total"
-	 * (integers), "now" (what runs), "failed", "skipped" (integers), "text" (a whole sentence). */
+	/* How far it is, for `status` and `show`; an object or NULL. Well-known keys: "done",
+	 * "total" (integers), "now" (what runs), "failed", "skipped" (integers), "text" (a whole
+	 * sentence). */
 	cJSON *(*progress)(const void *state);
-	/* What failed holds up inside the step ("4 models"); NULL: nothing. The caller frees. The note of
-	 * the end keeps it as "holds_up", for readers of a run that was loaded. */
+	/* What failed holds up inside the step ("4 models"); NULL: nothing. The caller frees. The
+	 * note of the end keeps it as "holds_up", for readers of a run that was loaded. */
 	char *(*holds_up)(const void *state);
 };
 
@@ -218,6 +220,6 @@ const struct spec_kind *kind_specs(size_t *ret_n);
 
 /* The common reading of an exit: cancelled, timed out, interrupted, not started, OOM-killed,
  * signalled; then ok_codes, transient_codes, failed. *ret_reason: one line or NULL. */
-enum outcome kind_exit_outcome(const struct kind_context *ctx, const struct action_status *status,
-	char **ret_reason);
+enum outcome kind_exit_outcome(
+	const struct kind_context *ctx, const struct action_status *status, char **ret_reason);
 void action_status_fini(struct action_status *s);

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "spec/loader.h"
 
-/* --- loading --------------------------------------------------------------------------------- */
+/* --- loading ------------------------------------------------------------------------------ */
 
 static const struct spec_stage *find_stage(
 	const struct at *at, const struct node *n, const char *name)
@@ -67,7 +67,7 @@ void load_needs(struct at *at)
 			load_need(at, list->children[i]);
 }
 
-/* --- going round ----------------------------------------------------------------------------- */
+/* --- going round -------------------------------------------------------------------------- */
 
 struct walk {
 	struct at *at;
@@ -151,7 +151,7 @@ bool stage_reaches(const struct spec_job *job, unsigned from, unsigned to)
 	return found;
 }
 
-/* --- matching -------------------------------------------------------------------------------- */
+/* --- matching ----------------------------------------------------------------------------- */
 
 /* For each dimension of `mine` its place in `theirs`, -1 where they have none such. */
 static ssize_t *shared_dimensions(const struct spec_stage *mine, const struct spec_stage *theirs)

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "spec/loader.h"
 
-/* --- wanting --------------------------------------------------------------------------------- */
+/* --- wanting ------------------------------------------------------------------------------ */
 
 static bool seen(struct loader *l, const char *environment, const char *name)
 {
@@ -75,7 +75,7 @@ void secret_wanted(struct loader *l, const struct node *where, const char *conte
 	}
 }
 
-/* --- judging --------------------------------------------------------------------------------- */
+/* --- judging ------------------------------------------------------------------------------ */
 
 static void judge(struct loader *l, size_t i)
 {

@@ -51,7 +51,7 @@ wrong(struct context *c, const char *space, const char *name, const char *format
 		c->depth ? "})" : "", what);
 }
 
-/* --- following ------------------------------------------------------------------------------- */
+/* --- following ---------------------------------------------------------------------------- */
 
 /* What an environment holds is looked at on its own, where it is written; elsewhere only what
  * depends on who uses it is said. */
@@ -120,7 +120,7 @@ static const struct node *find_path(const struct node *n, const char *path)
 	return NULL;
 }
 
-/* --- one name space each --------------------------------------------------------------------- */
+/* --- one name space each ------------------------------------------------------------------ */
 
 static const char *no_environment(const struct context *c)
 {
@@ -333,7 +333,7 @@ static void walk_for(struct context *c, enum use use, const struct node *n)
 	walk(c, n);
 }
 
-/* --- a step ---------------------------------------------------------------------------------- */
+/* --- a step ------------------------------------------------------------------------------- */
 
 static const struct node *entries_of(const struct loader *l, const char *environment)
 {
@@ -444,7 +444,7 @@ void check_step_templates(const struct at *at, const struct levels *levels)
 		check_in(at, levels, all->children[i]->key);
 }
 
-/* --- outside of jobs ------------------------------------------------------------------------- */
+/* --- outside of jobs ---------------------------------------------------------------------- */
 
 static void check_environment(struct loader *l, const struct node *e)
 {
@@ -512,7 +512,7 @@ void check_rule_template(struct loader *l, const char *where, const struct node 
 	free(c.visits);
 }
 
-/* --- small things ---------------------------------------------------------------------------- */
+/* --- small things ------------------------------------------------------------------------- */
 
 static int stop_at_first(void *context, const char *space, const char *name)
 {

@@ -31,7 +31,7 @@ static bool must_be(struct loader *l, const struct path *path, const struct key 
 	return n->type == type || wrong_type(l, path, n, key_type_name(key->type));
 }
 
-/* --- strings -------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------ */
 
 static const char *const name_spaces[] = {
 	"matrix", "vars", "secret", "json", "metabase", "input", "run", "attempt", "steps"};
@@ -146,7 +146,7 @@ static bool check_word(
 	return false;
 }
 
-/* --- numbers -------------------------------------------------------------------------------- */
+/* --- numbers ------------------------------------------------------------------------------ */
 
 static bool check_least(struct loader *l, const struct path *path, const struct key *key,
 	const struct node *n, double v)
@@ -226,7 +226,7 @@ static bool check_size(
 	return false;
 }
 
-/* --- lists ---------------------------------------------------------------------------------- */
+/* --- lists -------------------------------------------------------------------------------- */
 
 static bool string_twice(const struct node *list, size_t i)
 {
@@ -303,7 +303,7 @@ static bool check_ints(
 	return check_items(l, path, key, n, KEY_INT, false);
 }
 
-/* --- groups --------------------------------------------------------------------------------- */
+/* --- groups ------------------------------------------------------------------------------- */
 
 static bool check_one_group(
 	struct loader *l, const struct path *path, const struct key *key, struct node *n)
@@ -480,7 +480,7 @@ static bool check_free(
 	return true;
 }
 
-/* --- narrowing, and values of several shapes ------------------------------------------------- */
+/* --- narrowing, and values of several shapes ---------------------------------------------- */
 
 static bool check_only(
 	struct loader *l, const struct path *path, const struct key *key, struct node *n)

@@ -8,7 +8,7 @@
 
 #define DEFINITION_VERSION 1
 
-/* --- what a job refers to --------------------------------------------------------------------- */
+/* --- what a job refers to ----------------------------------------------------------------- */
 
 struct refers {
 	bool *environments, *sets, *checks, *locks; /* in step with the loader's nodes */
@@ -95,7 +95,7 @@ static void find_refers(
 	mark_check_environments(l, r);
 }
 
-/* --- to JSON --------------------------------------------------------------------------------- */
+/* --- to JSON ------------------------------------------------------------------------------ */
 
 static cJSON *marked_group(const struct node *in, const bool *flags)
 {
@@ -176,7 +176,7 @@ void make_definition(struct loader *l, struct spec_job *job, const struct node *
 	free(r.locks);
 }
 
-/* --- and back -------------------------------------------------------------------------------- */
+/* --- and back ----------------------------------------------------------------------------- */
 
 static void move(cJSON *from, const char *name, cJSON *to)
 {

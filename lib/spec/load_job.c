@@ -6,7 +6,7 @@
 
 #define SOME_INSTANT 1700000000 /* from which a schedule is asked for its next slot */
 
-/* --- zones ---------------------------------------------------------------------------------- */
+/* --- zones -------------------------------------------------------------------------------- */
 
 struct spec_zone *zone_unref(struct spec_zone *z)
 {
@@ -61,7 +61,7 @@ struct spec_zone *zone_find(const struct at *at, const struct node *where, const
 	return z;
 }
 
-/* --- when ----------------------------------------------------------------------------------- */
+/* --- when --------------------------------------------------------------------------------- */
 
 static void load_schedule(struct at *at)
 {
@@ -98,7 +98,7 @@ static void load_rules(struct at *at)
 	job->choose = read_strings(node_get(n, "manual"), "choose");
 }
 
-/* --- stages --------------------------------------------------------------------------------- */
+/* --- stages ------------------------------------------------------------------------------- */
 
 static void load_stages(struct at *at)
 {

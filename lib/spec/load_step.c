@@ -4,7 +4,7 @@
 #include "spec/loader.h"
 #include "spec/template.h"
 
-/* --- kind ------------------------------------------------------------------------------------ */
+/* --- kind --------------------------------------------------------------------------------- */
 
 static char *kind_names(const struct loader *l)
 {
@@ -48,7 +48,7 @@ static void load_kind(struct at *at)
 	}
 }
 
-/* --- exit codes ------------------------------------------------------------------------------ */
+/* --- exit codes --------------------------------------------------------------------------- */
 
 static void check_codes(struct at *at, const char *key, const int64_t *codes, size_t n)
 {
@@ -85,7 +85,7 @@ static void load_codes(struct at *at)
 	}
 }
 
-/* --- lock ------------------------------------------------------------------------------------ */
+/* --- lock --------------------------------------------------------------------------------- */
 
 static char *lock_mend(const struct loader *l, const char *name)
 {
@@ -157,7 +157,7 @@ static void load_lock(struct at *at)
 	check_lock(at, name, name->string);
 }
 
-/* --- gate ------------------------------------------------------------------------------------ */
+/* --- gate --------------------------------------------------------------------------------- */
 
 static char *check_mend(const struct loader *l, const char *name)
 {

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "spec/loader.h"
 
-/* --- levels --------------------------------------------------------------------------------- */
+/* --- levels ------------------------------------------------------------------------------- */
 
 static void add_level(struct levels *v, const struct node *node, bool is_set, bool of_job)
 {
@@ -44,7 +44,7 @@ const struct node *nearest(const struct at *at, const char *key)
 	return NULL;
 }
 
-/* --- env and secrets ------------------------------------------------------------------------- */
+/* --- env and secrets ---------------------------------------------------------------------- */
 
 static size_t place_of(const struct node *const *nodes, size_t n, const char *key)
 {
@@ -118,7 +118,7 @@ static void merge_env(struct at *at, const struct levels *levels)
 	free(nodes);
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------- */
 
 static bool file_name_taken(const struct spec_step *step, const char *name)
 {
@@ -221,7 +221,7 @@ static void unite_files(struct at *at, const struct levels *levels)
 	}
 }
 
-/* --- retry ----------------------------------------------------------------------------------- */
+/* --- retry -------------------------------------------------------------------------------- */
 
 /* The group that says the field: the step's, the stage's, the job's, or none. */
 static const struct node *retry_with(const struct at *at, const char *field)

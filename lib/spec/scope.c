@@ -16,7 +16,7 @@
 #define BUDGET	     10000
 #define ENV_TEXT_MAX 131071 /* what Linux takes for one NAME=VALUE */
 
-/* --- look-up ------------------------------------------------------------------------------- */
+/* --- look-up ------------------------------------------------------------------------------ */
 
 struct frame {
 	const struct scope *scope;
@@ -311,7 +311,7 @@ int scope_expand_tree(
 	return template_expand_tree(in, look_up, &f, ret, ret_error);
 }
 
-/* --- which secrets a step may read --------------------------------------------------------- */
+/* --- which secrets a step may read -------------------------------------------------------- */
 
 struct search {
 	const struct spec_environment *environment; /* NULL: none */
@@ -402,7 +402,7 @@ char **scope_secret_names(
 	return s.names;
 }
 
-/* --- the child's environment --------------------------------------------------------------- */
+/* --- the child's environment -------------------------------------------------------------- */
 
 struct env {
 	char **items;

@@ -9,7 +9,8 @@ struct scope {
 	const struct spec_step *step;
 	const char *run_name; /* "nightly#128" */
 	uint64_t run_number;
-	usec_t scheduled_for; /* 0: no slot: ${run.scheduled_for} is the run's creation instant then */
+	usec_t scheduled_for; /* 0: no slot: ${run.scheduled_for} is the run's creation instant then
+			       */
 	unsigned attempt;
 	const char *attempt_directory;
 	const char *output_path; /* of $NIGHTJAR_OUTPUT */
@@ -24,18 +25,18 @@ struct scope {
 };
 
 /* A template_lookup over a struct scope. */
-int scope_lookup(void *scope, const char *name_space, const char *name, char **ret_value,
-	char **ret_error);
+int scope_lookup(
+	void *scope, const char *name_space, const char *name, char **ret_value, char **ret_error);
 /* Expands one text, or a tree, in this scope. */
 int scope_expand(const struct scope *scope, const char *text, char **ret, char **ret_error);
-int scope_expand_tree(const struct scope *scope, const struct node *in, struct node **ret,
-	char **ret_error);
+int scope_expand_tree(
+	const struct scope *scope, const struct node *in, struct node **ret, char **ret_error);
 
 /* The names of all secrets that this step's attempt may read: those it names, and those in its
  * env, files, params and cwd, in its environment's vars, and in the data and metabase entries that
  * these refer to. Sorted, NULL-terminated, to be freed with strv_free. */
-char **scope_secret_names(const struct spec_job *job, const struct spec_cell *cell,
-	const struct spec_step *step);
+char **scope_secret_names(
+	const struct spec_job *job, const struct spec_cell *cell, const struct spec_step *step);
 
 /* The child's whole environment, "NAME=VALUE", NULL-terminated: `unit` (PATH, HOME, LANG, TZ as
  * the daemon has them), NIGHTJAR_*, the environment's vars, the named secrets, then env, merged as

@@ -20,8 +20,8 @@
 
 struct spec_var {
 	char *name;
-	char *value;            /* a template; NULL when `group` is set */
-	struct node *group;     /* becomes JSON, its strings are templates */
+	char *value;	    /* a template; NULL when `group` is set */
+	struct node *group; /* becomes JSON, its strings are templates */
 };
 
 struct spec_vars {
@@ -34,7 +34,7 @@ struct spec_only {
 	struct spec_only_term {
 		char *dimension;
 		char **values;
-	} *terms;
+	} * terms;
 	size_t n;
 };
 
@@ -48,8 +48,8 @@ struct spec_file {
 struct spec_retry {
 	unsigned attempts;
 	usec_t delay, max_delay; /* max_delay 0: no bound */
-	double factor, jitter;   /* jitter: a fraction of the delay */
-	unsigned on;             /* bits 1u << enum outcome */
+	double factor, jitter;	 /* jitter: a fraction of the delay */
+	unsigned on;		 /* bits 1u << enum outcome */
 };
 
 struct spec_lock_use {
@@ -58,7 +58,7 @@ struct spec_lock_use {
 };
 
 struct spec_gate {
-	char *check;           /* a template; NULL: none */
+	char *check; /* a template; NULL: none */
 	bool approval;
 	char *approval_message;
 	usec_t approval_expires; /* 0: never */
@@ -73,10 +73,10 @@ enum spec_when {
 struct spec_step {
 	char *name;
 	const struct spec_kind *kind;
-	struct node *params; /* the value of the kind's key, templates unexpanded */
-	char *cwd;           /* a template; NULL: as the kind says */
-	struct spec_vars env;  /* step over stage over job over used sets; merged */
-	char **secrets;        /* names, united */
+	struct node *params;  /* the value of the kind's key, templates unexpanded */
+	char *cwd;	      /* a template; NULL: as the kind says */
+	struct spec_vars env; /* step over stage over job over used sets; merged */
+	char **secrets;	      /* names, united */
 	struct spec_file *files;
 	size_t n_files;
 	struct spec_only only;
@@ -95,10 +95,10 @@ struct spec_step {
 };
 
 struct spec_cell {
-	unsigned index;    /* within the job: over all stages, in order */
+	unsigned index; /* within the job: over all stages, in order */
 	unsigned stage;
-	char **values;     /* one for each dimension of the stage */
-	char *name;        /* "build/staging/postgres" */
+	char **values;	   /* one for each dimension of the stage */
+	char *name;	   /* "build/staging/postgres" */
 	char *environment; /* NULL: none */
 };
 
@@ -141,7 +141,8 @@ struct spec_environment {
 	char *name;
 	struct spec_vars vars;
 	struct node *data; /* NULL: none */
-	char *metabase_url, *metabase_api_key, *metabase_username, *metabase_password; /* templates */
+	char *metabase_url, *metabase_api_key, *metabase_username,
+		*metabase_password; /* templates */
 };
 
 struct spec_check {
@@ -169,10 +170,10 @@ struct spec_job {
 	unsigned catch_up_max;
 	enum spec_overlap overlap;
 	usec_t deadline; /* 0: none */
-	char **choose;   /* manual.choose: dimensions that a start by hand must give */
+	char **choose;	 /* manual.choose: dimensions that a start by hand must give */
 	struct spec_stage *stages;
 	size_t n_stages;
-	unsigned n_cells; /* over all stages */
+	unsigned n_cells;		       /* over all stages */
 	struct spec_environment *environments; /* those it refers to */
 	size_t n_environments;
 	struct spec_check *checks;
@@ -188,17 +189,19 @@ struct spec_job *spec_job_unref(struct spec_job *job); /* returns NULL */
 DEFINE_CLEANUP(struct spec_job *, spec_job_unref)
 
 const struct spec_stage *spec_stage_by_name(const struct spec_job *job, const char *name);
-const struct spec_environment *spec_environment_by_name(const struct spec_job *job, const char *name);
+const struct spec_environment *spec_environment_by_name(
+	const struct spec_job *job, const char *name);
 /* By the cell's index within the job. */
 struct spec_cell *spec_cell_at(const struct spec_job *job, unsigned index);
 /* The cell's value of that dimension; NULL if its stage has none such. */
-const char *spec_cell_value(const struct spec_job *job, const struct spec_cell *cell,
-	const char *dimension);
+const char *spec_cell_value(
+	const struct spec_job *job, const struct spec_cell *cell, const char *dimension);
 /* True if the cell is inside `only`. A dimension that its stage does not have does not narrow. */
-bool spec_only_has(const struct spec_only *only, const struct spec_job *job,
-	const struct spec_cell *cell);
+bool spec_only_has(
+	const struct spec_only *only, const struct spec_job *job, const struct spec_cell *cell);
 /* True if two cells agree on every dimension that both of their stages have. */
-bool spec_cells_join(const struct spec_job *job, const struct spec_cell *a, const struct spec_cell *b);
+bool spec_cells_join(
+	const struct spec_job *job, const struct spec_cell *a, const struct spec_cell *b);
 void spec_only_fini(struct spec_only *only);
 
 /* --- the whole ---------------------------------------------------------------------------- */
@@ -212,7 +215,7 @@ struct spec {
 	char *conninfo;
 	char *socket_path;
 	char *operators; /* a group's name; NULL: root alone */
-	char *state;     /* the folder */
+	char *state;	 /* the folder */
 	char *secrets_directory;
 	usec_t history_keep, history_logs; /* 0: for ever */
 	unsigned max_attempts;
@@ -222,7 +225,7 @@ struct spec {
 	size_t n_environments;
 	struct spec_check *checks;
 	size_t n_checks;
-	struct node *notify;    /* checked, kept for the adapter that sends */
+	struct node *notify; /* checked, kept for the adapter that sends */
 	struct node *heartbeat;
 	struct node *mail;
 	struct spec_job **jobs; /* sorted by name */
@@ -240,18 +243,19 @@ struct spec_world {
 		char *name;
 		size_t size;
 		bool world_readable;
-	} *secrets;
+	} * secrets;
 	size_t n_secrets;
 	bool check_secrets;
-	const char *default_state, *default_secrets_directory; /* from the environment; may be NULL */
+	const char *default_state,
+		*default_secrets_directory; /* from the environment; may be NULL */
 	const struct spec_kind *kinds;
 	size_t n_kinds;
 };
 
 /* Checks all of the tree, collecting everything that is wrong. Returns 0 with *ret set, or -EINVAL
  * when there was at least one error (warnings are no errors). The tree stays the caller's. */
-int spec_load(const struct node *root, const struct spec_world *world, struct complaints *complaints,
-	struct spec **ret);
+int spec_load(const struct node *root, const struct spec_world *world,
+	struct complaints *complaints, struct spec **ret);
 void spec_free(struct spec *spec);
 DEFINE_CLEANUP(struct spec *, spec_free)
 
@@ -266,5 +270,5 @@ int spec_job_from_definition(const char *definition, const struct spec_world *wo
 /* The name of the file that holds secret `name` for `environment` (NULL: none): ENV.NAME wins over
  * NAME, and once any environment has its own NAME the bare one is no fallback. NULL: there is
  * none. `names` is sorted. */
-char *spec_secret_file(const char *const *names, size_t n_names, const char *environment,
-	const char *name);
+char *spec_secret_file(
+	const char *const *names, size_t n_names, const char *environment, const char *name);

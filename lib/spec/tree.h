@@ -47,6 +47,7 @@ struct node *node_get(const struct node *n, const char *key);
 const char *node_string(const struct node *n, const char *key);
 const char *node_type_name(enum node_type type);
 
-/* To JSON and back: a group is an object, a list an array. From JSON a list and an array are one. */
+/* To JSON and back: a group is an object, a list an array. From JSON a list and an array are one.
+ */
 cJSON *node_to_json(const struct node *n);
 struct node *node_from_json(const cJSON *json, const char *file);

@@ -52,7 +52,7 @@ static void on_step(uv_timer_t *timer)
 	fake_core_step(demo->core);
 }
 
-/* --- reload: every second one is refused ---------------------------------------------------- */
+/* --- reload: every second one is refused -------------------------------------------------- */
 
 static void on_reload(uv_timer_t *timer)
 {
@@ -72,7 +72,7 @@ static void reload(void *self, struct control_reload *r)
 	uv_timer_start(&demo->reload_timer, on_reload, 1, 0);
 }
 
-/* --- logs ---------------------------------------------------------------------------------- */
+/* --- logs --------------------------------------------------------------------------------- */
 
 static void send_piece(struct log_request *r)
 {
@@ -122,7 +122,7 @@ static void log_cancel(void *self, struct log_request *r)
 		demo->canned = NULL;
 }
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------- */
 
 static void on_control_closed(void *arg)
 {

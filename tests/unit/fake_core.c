@@ -111,7 +111,7 @@ void fake_core_step(struct core *core)
 	}
 }
 
-/* --- operations ---------------------------------------------------------------------------- */
+/* --- operations --------------------------------------------------------------------------- */
 
 static bool refused(struct core *core, struct core_op *op, const char *name)
 {
@@ -213,7 +213,7 @@ void core_audit(struct core *core, const char *who, const char *method, const ch
 	core->hooks.audit(core->hooks.self, line);
 }
 
-/* --- views --------------------------------------------------------------------------------- */
+/* --- views -------------------------------------------------------------------------------- */
 
 #define RUN                                                                                        \
 	"\"job\":\"nightly\",\"number\":128,\"name\":\"nightly#128\","                             \

@@ -276,7 +276,8 @@ static const cJSON *last_ended(const struct sim *sim, const char *job)
 	for (const struct row *row = sim->tables[TABLE_RUN]; row; row = row->next) {
 		const cJSON *r = row->json;
 
-		if (str_eq(json_string(r, "job"), job) && str_eq(json_string(r, "state"), "ended") &&
+		if (str_eq(json_string(r, "job"), job) &&
+			str_eq(json_string(r, "state"), "ended") &&
 			!str_eq(json_string(r, "outcome"), "cancelled") &&
 			(!last || json_int(r, "number", 0) > json_int(last, "number", 0)))
 			last = r;

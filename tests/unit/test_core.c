@@ -37,40 +37,41 @@ static void start(struct sim *sim, const char *job, const char *only, const char
 	assert_string_equal(answer, expected);
 }
 
-/* --- scripts --------------------------------------------------------------------------------------- */
+/* --- scripts ------------------------------------------------------------------------------ */
 
-static struct sim_script production_fails(struct sim *sim, const struct action_place *p,
-	const char *cell, const char *step)
+static struct sim_script production_fails(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
 {
 	bool bad = strstr(cell, "build/production") != NULL;
 
 	return (struct sim_script){.takes = bad ? USEC_SEC : 10 * USEC_SEC, .code = bad};
 }
 
-static struct sim_script first_two_are_transient(struct sim *sim, const struct action_place *p,
-	const char *cell, const char *step)
+static struct sim_script first_two_are_transient(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
 {
 	return (struct sim_script){.code = p->attempt <= 2 ? 75 : 0};
 }
 
-static struct sim_script never_ends(struct sim *sim, const struct action_place *p, const char *cell,
-	const char *step)
+static struct sim_script never_ends(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
 {
 	return (struct sim_script){.hangs = true};
 }
 
-static struct sim_script a_minute_each(struct sim *sim, const struct action_place *p,
-	const char *cell, const char *step)
+static struct sim_script a_minute_each(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
 {
 	return (struct sim_script){.takes = USEC_MINUTE, .output = "rows=5\nname=mart\n"};
 }
 
-/* --- slots -------------------------------------------------------------------------------------------- */
+/* --- slots -------------------------------------------------------------------------------- */
 
 static void a_job_runs_at_its_slot_and_no_earlier(void **state)
 {
-	struct sim *sim = night(NULL, NIGHT "'jobs': [{'name': 'nightly', 'schedule': '0 6 * * *', "
-					    "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	struct sim *sim = night(NULL,
+		NIGHT "'jobs': [{'name': 'nightly', 'schedule': '0 6 * * *', "
+		      "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
 
 	sim_run_until(sim, instant("2026-03-01T05:59:59Z"));
 	assert_null(sim_run_row(sim, "nightly#1"));
@@ -84,8 +85,9 @@ static void a_job_runs_at_its_slot_and_no_earlier(void **state)
 
 static void a_slot_missed_while_the_store_is_away_is_caught_up_once(void **state)
 {
-	struct sim *sim = night(NULL, NIGHT "'jobs': [{'name': 'hourly', 'schedule': '@hourly', "
-					    "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	struct sim *sim = night(NULL,
+		NIGHT "'jobs': [{'name': 'hourly', 'schedule': '@hourly', "
+		      "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
 
 	sim_run_until(sim, instant("2026-03-01T01:30:00Z"));
 	sim_store_away(sim);
@@ -102,8 +104,9 @@ static void a_slot_missed_while_the_store_is_away_is_caught_up_once(void **state
 
 static void pausing_skips_slots_and_resuming_never_fires_into_the_past(void **state)
 {
-	struct sim *sim = night(NULL, NIGHT "'jobs': [{'name': 'hourly', 'schedule': '@hourly', "
-					    "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	struct sim *sim = night(NULL,
+		NIGHT "'jobs': [{'name': 'hourly', 'schedule': '@hourly', "
+		      "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
 
 	free(sim_pause(sim, "hourly", true));
 	sim_run_until(sim, instant("2026-03-01T04:30:00Z"));
@@ -118,13 +121,15 @@ static void pausing_skips_slots_and_resuming_never_fires_into_the_past(void **st
 
 static void an_edited_schedule_never_fires_into_the_past(void **state)
 {
-	struct sim *sim = night(NULL, NIGHT "'jobs': [{'name': 'j', 'schedule': '0 6 * * *', "
-					    "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	struct sim *sim = night(NULL,
+		NIGHT "'jobs': [{'name': 'j', 'schedule': '0 6 * * *', "
+		      "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
 
 	sim_run_until(sim, instant("2026-03-01T12:00:00Z"));
 	assert_int_equal(sim_count(sim, TABLE_RUN), 1);
-	sim_configure(sim, NIGHT "'jobs': [{'name': 'j', 'schedule': '0 11 * * *', "
-				 "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	sim_configure(sim,
+		NIGHT "'jobs': [{'name': 'j', 'schedule': '0 11 * * *', "
+		      "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
 	sim_run_until(sim, instant("2026-03-02T10:00:00Z"));
 	assert_int_equal(sim_count(sim, TABLE_RUN), 1);
 	sim_run_until(sim, instant("2026-03-02T11:01:00Z"));
@@ -132,15 +137,16 @@ static void an_edited_schedule_never_fires_into_the_past(void **state)
 	sim_free(sim);
 }
 
-/* --- matrix and needs ----------------------------------------------------------------------------------- */
+/* --- matrix and needs --------------------------------------------------------------------- */
 
 #define MATRIX                                                                                     \
-	NIGHT "'environments': {'staging': {}, 'production': {}}, 'jobs': [{'name': 'n', 'stages': [" \
+	NIGHT "'environments': {'staging': {}, 'production': {}}, 'jobs': [{'name': 'n', "         \
+	      "'stages': ["                                                                        \
 	      "{'name': 'build', 'matrix': {'environment': ['staging', 'production'], "            \
 	      "'target': ['pg', 'bq']}, 'steps': [{'name': 'b', 'run': ['true']}]},"               \
 	      "{'name': 'apply', 'needs': ['build'], 'matrix': {'environment': ['staging', "       \
 	      "'production']}, 'steps': [{'name': 's', 'run': ['true']}]},"                        \
-	      "{'name': 'rollback', 'needs': [{'stage': 'build', 'when': 'failed'}], 'steps': "   \
+	      "{'name': 'rollback', 'needs': [{'stage': 'build', 'when': 'failed'}], 'steps': "    \
 	      "[{'name': 's', 'run': ['true']}]}]}]}"
 
 static void a_cell_waits_only_for_those_it_shares_values_with(void **state)
@@ -151,8 +157,8 @@ static void a_cell_waits_only_for_those_it_shares_values_with(void **state)
 	sim_settle(sim);
 	assert_string_equal(sim_outcome(sim, "n#1", "apply/staging"), "ok");
 	assert_string_equal(sim_outcome(sim, "n#1", "apply/production"), "skipped");
-	assert_true(str_starts(sim_reason(sim, "n#1", "apply/production"),
-		"needs build/production/"));
+	assert_true(
+		str_starts(sim_reason(sim, "n#1", "apply/production"), "needs build/production/"));
 	assert_string_equal(sim_outcome(sim, "n#1", "rollback"), "ok");
 	assert_string_equal(sim_outcome(sim, "n#1", NULL), "failed");
 	sim_free(sim);
@@ -217,7 +223,8 @@ static void fail_fast_cancels_siblings_and_no_other_stage(void **state)
 {
 	struct sim *sim = night(production_fails,
 		NIGHT "'jobs': [{'name': 'n', 'stages': [{'name': 'build', 'fail_fast': true, "
-		      "'matrix': {'e': ['production', 'staging']}, 'steps': [{'name': 'b', 'run': ['true']}]},"
+		      "'matrix': {'e': ['production', 'staging']}, 'steps': [{'name': 'b', 'run': "
+		      "['true']}]},"
 		      "{'name': 'other', 'steps': [{'name': 'b', 'run': ['true']}]}]}]}");
 
 	start(sim, "n", NULL, "n#1");
@@ -228,15 +235,18 @@ static void fail_fast_cancels_siblings_and_no_other_stage(void **state)
 	sim_free(sim);
 }
 
-/* --- places ---------------------------------------------------------------------------------------------------- */
+/* --- places ------------------------------------------------------------------------------- */
 
 static void max_parallel_and_max_attempts_are_kept(void **state)
 {
-	struct sim *sim = night(a_minute_each,
-		"{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, 'max_attempts': 3, 'jobs': [{'name': 'n', "
-		"'stages': [{'name': 'a', 'max_parallel': 2, 'matrix': {'x': ['1', '2', '3', '4', '5']}, "
-		"'steps': [{'name': 's', 'run': ['true']}]}, {'name': 'b', 'matrix': {'x': ['1', '2', '3', "
-		"'4', '5']}, 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	struct sim *sim =
+		night(a_minute_each, "{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, "
+				     "'max_attempts': 3, 'jobs': [{'name': 'n', "
+				     "'stages': [{'name': 'a', 'max_parallel': 2, 'matrix': {'x': "
+				     "['1', '2', '3', '4', '5']}, "
+				     "'steps': [{'name': 's', 'run': ['true']}]}, {'name': 'b', "
+				     "'matrix': {'x': ['1', '2', '3', "
+				     "'4', '5']}, 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
 
 	start(sim, "n", NULL, "n#1");
 	sim_settle(sim);
@@ -250,8 +260,10 @@ static void a_lock_is_held_by_one_and_readers_share_it(void **state)
 {
 	struct sim *sim = night(a_minute_each,
 		NIGHT "'jobs': [{'name': 'n', 'stages': ["
-		      "{'name': 'w', 'matrix': {'x': ['1', '2']}, 'steps': [{'name': 's', 'run': ['true'], 'lock': 'db-${run.number}'}]},"
-		      "{'name': 'r', 'matrix': {'x': ['1', '2', '3']}, 'steps': [{'name': 's', 'run': ['true'], "
+		      "{'name': 'w', 'matrix': {'x': ['1', '2']}, 'steps': [{'name': 's', 'run': "
+		      "['true'], 'lock': 'db-${run.number}'}]},"
+		      "{'name': 'r', 'matrix': {'x': ['1', '2', '3']}, 'steps': [{'name': 's', "
+		      "'run': ['true'], "
 		      "'lock': {'name': 'db-${run.number}', 'shared': true}}]}]}]}");
 
 	start(sim, "n", NULL, "n#1");
@@ -262,10 +274,11 @@ static void a_lock_is_held_by_one_and_readers_share_it(void **state)
 	sim_free(sim);
 }
 
-/* --- attempts ------------------------------------------------------------------------------------------------------ */
+/* --- attempts ----------------------------------------------------------------------------- */
 
 #define RETRY                                                                                      \
-	NIGHT "'jobs': [{'name': 'n', 'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], " \
+	NIGHT "'jobs': [{'name': 'n', 'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': "    \
+	      "['x'], "                                                                            \
 	      "'transient_codes': [75], 'retry': {'attempts': %s, 'delay': '5m'}}]}]}]}"
 
 static void a_transient_failure_is_tried_again_as_often_as_said(void **state)
@@ -297,7 +310,8 @@ static void attempts_run_out(void **state)
 static void a_deadline_stops_what_runs_and_what_waits(void **state)
 {
 	struct sim *sim = night(never_ends,
-		NIGHT "'jobs': [{'name': 'n', 'deadline': '1h', 'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x']}]},"
+		NIGHT "'jobs': [{'name': 'n', 'deadline': '1h', 'stages': [{'name': 'a', 'steps': "
+		      "[{'name': 's', 'run': ['x']}]},"
 		      "{'name': 'b', 'needs': ['a'], 'steps': [{'name': 's', 'run': ['x']}]}]}]}");
 
 	start(sim, "n", NULL, "n#1");
@@ -326,7 +340,8 @@ static void a_cancelled_run_ends_cancelled(void **state)
 static void outputs_of_a_step_reach_later_steps(void **state)
 {
 	struct sim *sim = night(a_minute_each,
-		NIGHT "'jobs': [{'name': 'n', 'stages': [{'name': 'a', 'steps': [{'name': 'one', 'run': ['x']}, "
+		NIGHT "'jobs': [{'name': 'n', 'stages': [{'name': 'a', 'steps': [{'name': 'one', "
+		      "'run': ['x']}, "
 		      "{'name': 'two', 'run': ['x', '${steps.one.rows}']}]}]}]}");
 
 	start(sim, "n", NULL, "n#1");
@@ -335,10 +350,11 @@ static void outputs_of_a_step_reach_later_steps(void **state)
 	sim_free(sim);
 }
 
-/* --- several actions in an attempt ---------------------------------------------------------------------------------- */
+/* --- several actions in an attempt -------------------------------------------------------- */
 
 #define MADE_UP(does)                                                                              \
-	NIGHT "'jobs': [{'name': 'n', 'stages': [{'name': 'a', 'steps': [{'name': 's', 'made_up': "    \
+	NIGHT "'jobs': [{'name': 'n', 'stages': [{'name': 'a', 'steps': [{'name': 's', "           \
+	      "'made_up': "                                                                        \
 	      "{'does': '" does "'}, 'ready_timeout': '1h'}]}]}]}"
 
 static void an_attempt_may_be_processes_calls_and_waits(void **state)
@@ -396,7 +412,7 @@ static void a_crash_anywhere_in_a_matrix_ends_the_run_well(void **state)
 	}
 }
 
-/* --- readers ------------------------------------------------------------------------------------------ */
+/* --- readers ------------------------------------------------------------------------------ */
 
 struct question {
 	struct core_op op;
@@ -405,7 +421,8 @@ struct question {
 	bool answered;
 };
 
-static void answered(struct core_op *op, enum core_error error, const char *message, cJSON *take_result)
+static void answered(
+	struct core_op *op, enum core_error error, const char *message, cJSON *take_result)
 {
 	struct question *q = container_of(op, struct question, op);
 
@@ -417,8 +434,9 @@ static void answered(struct core_op *op, enum core_error error, const char *mess
 
 static void a_run_that_has_ended_is_shown_so_before_the_store_knows(void **state)
 {
-	struct sim *sim = night(NULL, NIGHT "'jobs': [{'name': 'nightly', "
-					    "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
+	struct sim *sim = night(NULL,
+		NIGHT "'jobs': [{'name': 'nightly', "
+		      "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['true']}]}]}]}");
 	struct question q = {.op.done = answered};
 
 	start(sim, "nightly", NULL, "nightly#1");
@@ -447,7 +465,8 @@ int main(void)
 		cmocka_unit_test(pausing_skips_slots_and_resuming_never_fires_into_the_past),
 		cmocka_unit_test(an_edited_schedule_never_fires_into_the_past),
 		cmocka_unit_test(a_cell_waits_only_for_those_it_shares_values_with),
-		cmocka_unit_test(a_stage_that_waits_for_a_failure_is_not_wanted_where_all_went_well),
+		cmocka_unit_test(
+			a_stage_that_waits_for_a_failure_is_not_wanted_where_all_went_well),
 		cmocka_unit_test(a_run_narrowed_by_only_leaves_the_rest_alone),
 		cmocka_unit_test(an_unknown_value_for_only_names_the_choices),
 		cmocka_unit_test(a_retry_runs_what_is_not_ok_and_nothing_else),

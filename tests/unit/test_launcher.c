@@ -102,7 +102,11 @@ static void launcher_begin(struct fixture *f)
 		.shim = getenv("NIGHTJAR_SHIM"),
 		.machine = "machine",
 		.boot_id = f->boot_id,
-		.events = {.started = on_started, .line = on_line, .gap = on_gap, .commit = on_commit, .ended = on_ended},
+		.events = {.started = on_started,
+			.line = on_line,
+			.gap = on_gap,
+			.commit = on_commit,
+			.ended = on_ended},
 	};
 	char *error = NULL;
 
@@ -166,7 +170,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* --- asking --------------------------------------------------------------------------------- */
+/* --- asking ------------------------------------------------------------------------------- */
 
 static char **words(const char *a, const char *b, const char *c)
 {
@@ -270,7 +274,7 @@ static int shim_pid(struct fixture *f, struct seen *s)
 	return json_int(json, "pid", 0);
 }
 
-/* --- starting ------------------------------------------------------------------------------- */
+/* --- starting ----------------------------------------------------------------------------- */
 
 static void a_child_says_hi_and_exits_with_three(void **state)
 {
@@ -448,7 +452,7 @@ static void a_place_with_no_valid_name_is_not_started(void **state)
 	seen_fini(&s);
 }
 
-/* --- stopping ------------------------------------------------------------------------------- */
+/* --- stopping ----------------------------------------------------------------------------- */
 
 static void a_stop_ends_the_child_and_is_named(void **state)
 {
@@ -493,7 +497,7 @@ static void the_shim_holds_the_timeout(void **state)
 	seen_fini(&s);
 }
 
-/* --- finding -------------------------------------------------------------------------------- */
+/* --- finding ------------------------------------------------------------------------------ */
 
 static void find(struct fixture *f, struct seen *s)
 {
@@ -637,7 +641,7 @@ static void what_has_no_folder_was_never_started_in_this_boot(void **state)
 	seen_fini(&other);
 }
 
-/* --- much ----------------------------------------------------------------------------------- */
+/* --- much --------------------------------------------------------------------------------- */
 
 static void many_actions_at_once_all_end(void **state)
 {
@@ -673,7 +677,7 @@ static void a_flood_is_followed_to_its_end_within_its_cap(void **state)
 	seen_fini(&s);
 }
 
-/* --- logs ----------------------------------------------------------------------------------- */
+/* --- logs --------------------------------------------------------------------------------- */
 
 struct reading {
 	struct fixture *f;
@@ -786,7 +790,7 @@ static void a_cancelled_reading_says_nothing_more(void **state)
 	seen_fini(&s);
 }
 
-/* --- figures: test_launcher --measure N ------------------------------------------------------ */
+/* --- figures: test_launcher --measure N --------------------------------------------------- */
 
 static unsigned measure_open;
 
@@ -814,7 +818,10 @@ static int measure(unsigned n)
 			.shim = getenv("NIGHTJAR_SHIM"),
 			.machine = "machine",
 			.boot_id = f->boot_id,
-			.events = {.started = on_started, .line = on_line, .gap = on_gap, .ended = measure_ended},
+			.events = {.started = on_started,
+				.line = on_line,
+				.gap = on_gap,
+				.ended = measure_ended},
 		};
 		char *error;
 

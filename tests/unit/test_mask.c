@@ -114,8 +114,8 @@ static void each_line_of_a_secret_is_masked_alone(void **state)
 
 static void values_inside_a_json_secret_are_masked_and_keys_are_not(void **state)
 {
-	struct mask_set *set =
-		set_of("{\"private_key\": \"-----BEGIN\\nabcdefgh\\n\", \"n\": [\"leaf-value-1\"]}", NULL);
+	struct mask_set *set = set_of(
+		"{\"private_key\": \"-----BEGIN\\nabcdefgh\\n\", \"n\": [\"leaf-value-1\"]}", NULL);
 
 	check_masked(set, "private_key leaf-value-1.", "private_key ***.");
 	check_masked(set, "-----BEGIN\\nabcdefgh\\n", "***");

@@ -1,9 +1,9 @@
 /* `overlap`, as a table that reads like the design:
  *
- *   "overlap is between slots: skip, queue (one waits, a further one is skipped), allow, cancel_other.
- *    A start by hand of an active job is refused under skip and cancel_other, waits under queue, starts
- *    under allow, and never costs a slot: a slot that finds a run started by hand waits for it. retry
- *    RUN is a new run without a slot."
+ *   "overlap is between slots: skip, queue (one waits, a further one is skipped), allow,
+ * cancel_other. A start by hand of an active job is refused under skip and cancel_other, waits
+ * under queue, starts under allow, and never costs a slot: a slot that finds a run started by hand
+ * waits for it. retry RUN is a new run without a slot."
  *
  * Each row is a rule, what is active, and what becomes of each of the four that may arrive. */
 #include <stdio.h>
@@ -16,17 +16,17 @@
 
 enum active {
 	NONE,
-	BY_SLOT,        /* a scheduled run runs */
-	BY_HAND,        /* a run started by hand runs */
+	BY_SLOT,	/* a scheduled run runs */
+	BY_HAND,	/* a run started by hand runs */
 	ONE_AND_WAITER, /* one runs, and a slot's run waits for it */
 };
 
 enum fate {
 	STARTS,
 	WAITS,
-	SKIPPED, /* a slot */
-	REFUSED, /* by hand */
-	REPLACES, /* what a slot had begun is cancelled */
+	SKIPPED,   /* a slot */
+	REFUSED,   /* by hand */
+	REPLACES,  /* what a slot had begun is cancelled */
 	CANNOT_BE, /* nothing ever waits under allow */
 };
 
@@ -59,7 +59,7 @@ static const struct rule {
 	/* clang-format on */
 };
 
-/* --- the world of one row ------------------------------------------------------------------------------ */
+/* --- the world of one row ----------------------------------------------------------------- */
 
 static usec_t instant(const char *text)
 {
@@ -70,8 +70,8 @@ static usec_t instant(const char *text)
 }
 
 /* The first run of a job fails at once, so that there is something to retry; the others go on. */
-static struct sim_script first_fails(struct sim *sim, const struct action_place *p, const char *cell,
-	const char *step)
+static struct sim_script first_fails(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
 {
 	if (sim_count(sim, TABLE_RUN) == 1)
 		return (struct sim_script){.code = 1};
@@ -141,7 +141,7 @@ static enum fate fate_of_newest(struct sim *sim, unsigned runs_before)
 	return str_eq(state_of(sim, newest), "running") ? STARTS : WAITS;
 }
 
-/* --- what arrives ----------------------------------------------------------------------------------------- */
+/* --- what arrives ------------------------------------------------------------------------- */
 
 static enum fate slot_arrives(struct sim *sim, enum active active)
 {
@@ -227,9 +227,9 @@ static void a_waiter_by_hand_costs_no_slot(void **state)
 {
 	struct sim *sim = world("queue");
 
-	next_slot(sim);                      /* j#2 runs */
-	free(sim_start(sim, "j", NULL));     /* j#3 waits */
-	next_slot(sim);                      /* j#4 waits as well */
+	next_slot(sim);			 /* j#2 runs */
+	free(sim_start(sim, "j", NULL)); /* j#3 waits */
+	next_slot(sim);			 /* j#4 waits as well */
 	assert_string_equal(fate_of_slot(sim, "2026-03-01T02:00:00Z"), "run");
 	assert_string_equal(state_of(sim, "j#4"), "waiting");
 	next_slot(sim);
@@ -237,12 +237,12 @@ static void a_waiter_by_hand_costs_no_slot(void **state)
 	sim_free(sim);
 }
 
-/* --- slots that were missed ---------------------------------------------------------------------------------- */
+/* --- slots that were missed --------------------------------------------------------------- */
 
 static const struct missed {
 	const char *keys;
-	unsigned hours, minutes; /* the store is away from 00:31 for so long */
-	unsigned runs;           /* made of the slots 01:00, 02:00, ... */
+	unsigned hours, minutes;  /* the store is away from 00:31 for so long */
+	unsigned runs;		  /* made of the slots 01:00, 02:00, ... */
 	const char *first, *last; /* their slots */
 	unsigned skipped;
 } misses[] = {
@@ -283,8 +283,8 @@ static void missed_slots_are_caught_up_as_catch_up_says(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(misses); i++) {
 		const struct missed *m = &misses[i];
 		struct slots_seen seen = {0};
-		struct sim *sim = sim_new(&(struct sim_options){
-			.seed = 7, .start = instant("2026-03-01T00:31:00Z")});
+		struct sim *sim = sim_new(
+			&(struct sim_options){.seed = 7, .start = instant("2026-03-01T00:31:00Z")});
 		_cleanup_free_ char *config = xasprintf(
 			"{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, 'max_attempts': 8, "
 			"'jobs': [{'name': 'j', 'schedule': '@hourly', 'overlap': 'allow', %s, "

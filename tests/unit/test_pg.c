@@ -14,7 +14,7 @@
 #define RUN_1	  "10000000-0000-4000-8000-000000000001"
 #define PATIENCE  (30 * USEC_SEC)
 
-/* --- the server, from outside -------------------------------------------------------------- */
+/* --- the server, from outside ------------------------------------------------------------- */
 
 static PGconn *db_open(void)
 {
@@ -70,7 +70,7 @@ static void control(const char *command)
 	assert_int_equal(system(line), 0);
 }
 
-/* --- a daemon's store ------------------------------------------------------------------------ */
+/* --- a daemon's store --------------------------------------------------------------------- */
 
 struct store {
 	uv_loop_t loop;
@@ -224,7 +224,7 @@ static struct store *leader_open(const char *machine)
 	return s;
 }
 
-/* --- units ----------------------------------------------------------------------------------- */
+/* --- units -------------------------------------------------------------------------------- */
 
 struct unit {
 	struct store_unit unit;
@@ -316,7 +316,7 @@ static void submit_run(
 	unit_submit(u);
 }
 
-/* --- reads ----------------------------------------------------------------------------------- */
+/* --- reads -------------------------------------------------------------------------------- */
 
 struct reading {
 	struct store_read read;
@@ -346,7 +346,7 @@ static cJSON *ask(struct store *s, struct store_read read)
 	return r.result;
 }
 
-/* --- tests ------------------------------------------------------------------------------------ */
+/* --- tests -------------------------------------------------------------------------------- */
 
 static void the_schema_is_made_once_and_each_start_is_a_new_epoch(void **state)
 {

@@ -13,7 +13,7 @@
 #include "daemon/proc/reader.h"
 #include "daemon/proc/status.h"
 
-/* --- lines ---------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------- */
 
 static bool parse(const char *s, struct log_line *ret)
 {
@@ -63,7 +63,7 @@ static void only_printable_ascii_is_plain(void **state)
 	assert_false(log_line_is_plain("\xc3\xa9", 2));
 }
 
-/* --- places --------------------------------------------------------------------------------- */
+/* --- places ------------------------------------------------------------------------------- */
 
 static const struct action_place place = {
 	.run_id = "0192d1c4-7a00-7000-8000-00000000abcd",
@@ -99,7 +99,7 @@ static void a_place_that_would_leave_its_folder_is_invalid(void **state)
 	assert_false(place_is_valid(&bad));
 }
 
-/* --- files ---------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------- */
 
 static int setup(void **state)
 {
@@ -158,7 +158,7 @@ static void a_tree_is_removed_without_following_links(void **state)
 	assert_int_equal(tree_remove(tree), 0);
 }
 
-/* --- the log as one stream ------------------------------------------------------------------ */
+/* --- the log as one stream ---------------------------------------------------------------- */
 
 static void write_file(const char *folder, const char *name, const char *text)
 {
@@ -260,7 +260,7 @@ static void a_log_without_a_folder_is_an_error(void **state)
 		log_read("/nowhere", true, &position, buf, sizeof(buf), &len, &gap), -ENOENT);
 }
 
-/* --- what the shim writes ------------------------------------------------------------------- */
+/* --- what the shim writes ----------------------------------------------------------------- */
 
 static void a_status_is_read_with_all_its_fields(void **state)
 {
@@ -315,7 +315,7 @@ static void a_start_is_read_and_a_bad_pid_is_refused(void **state)
 	assert_int_equal(shim_started_parse(bad, strlen(bad), &started), -EBADMSG);
 }
 
-/* --- commits -------------------------------------------------------------------------------- */
+/* --- commits ------------------------------------------------------------------------------ */
 
 #define COMMIT_A "0123456789abcdef0123456789abcdef01234567"
 #define COMMIT_B "89abcdef0123456789abcdef0123456789abcdef"
@@ -432,11 +432,15 @@ int main(void)
 		cmocka_unit_test(a_status_is_read_with_all_its_fields),
 		cmocka_unit_test(a_status_that_says_no_end_is_refused),
 		cmocka_unit_test(a_start_is_read_and_a_bad_pid_is_refused),
-		cmocka_unit_test_setup_teardown(a_branch_is_a_file_or_a_packed_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_branch_is_a_file_or_a_packed_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_detached_head_is_the_commit, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_linked_work_tree_shares_the_refs, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_git_did_not_write_is_no_commit, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_state_folder_is_nobodys_work_tree, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_linked_work_tree_shares_the_refs, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_git_did_not_write_is_no_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_state_folder_is_nobodys_work_tree, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,9 @@
 #include "base/memory.h"
 #include "tests/unit/sim.h"
 
-#define HEAD "{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, 'max_attempts': 8, 'jobs': [{'name': 'n', "
+#define HEAD                                                                                       \
+	"{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, 'max_attempts': 8, 'jobs': "        \
+	"[{'name': 'n', "
 
 static usec_t instant(const char *text)
 {
@@ -18,8 +20,8 @@ static usec_t instant(const char *text)
 }
 
 /* The context names what fails: " CELL=code". A code of 9 hangs. */
-static struct sim_script as_told(struct sim *sim, const struct action_place *p, const char *cell,
-	const char *step)
+static struct sim_script as_told(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
 {
 	_cleanup_free_ char *key = xasprintf(" %s:%s=", cell, step);
 	const char *at = strstr(sim_context(sim), key);
@@ -53,7 +55,7 @@ static void expect(struct sim *sim, const char *run, const char *cell, const cha
 		fail_msg("%s/%s is %s, not %s", run, cell, sim_outcome(sim, run, cell), outcome);
 }
 
-/* --- needs and when ------------------------------------------------------------------------------------------ */
+/* --- needs and when ----------------------------------------------------------------------- */
 
 /* b needs a as `when` says; c needs b to be ok. */
 static const struct need {
@@ -76,11 +78,11 @@ static void a_need_opens_blocks_or_is_not_wanted(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
 		const struct need *n = &needs[i];
-		_cleanup_free_ char *config = xasprintf(
-			HEAD "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
-			     "'transient_codes': [75], 'timeout': '1m'}]}, {'name': 'b', 'needs': "
-			     "[{'stage': 'a', 'when': '%s'}], 'steps': [{'name': 's', 'run': ['x']}]}, "
-			     "{'name': 'c', 'needs': ['b'], 'steps': [{'name': 's', 'run': ['x']}]}]}]}",
+		_cleanup_free_ char *config = xasprintf(HEAD
+			"'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
+			"'transient_codes': [75], 'timeout': '1m'}]}, {'name': 'b', 'needs': "
+			"[{'stage': 'a', 'when': '%s'}], 'steps': [{'name': 's', 'run': ['x']}]}, "
+			"{'name': 'c', 'needs': ['b'], 'steps': [{'name': 's', 'run': ['x']}]}]}]}",
 			n->when);
 		struct sim *sim = night(config, n->fails);
 
@@ -88,22 +90,23 @@ static void a_need_opens_blocks_or_is_not_wanted(void **state)
 		expect(sim, "n#1", "b", n->b);
 		expect(sim, "n#1", "c", n->c);
 		expect(sim, "n#1", NULL, n->run);
-		assert_int_equal(json_bool(sim_cell_row(sim, "n#1", "b"), "blocked", false),
-			n->b_blocked);
-		assert_int_equal(json_bool(sim_cell_row(sim, "n#1", "c"), "blocked", false),
-			n->c_blocked);
+		assert_int_equal(
+			json_bool(sim_cell_row(sim, "n#1", "b"), "blocked", false), n->b_blocked);
+		assert_int_equal(
+			json_bool(sim_cell_row(sim, "n#1", "c"), "blocked", false), n->c_blocked);
 		if (n->b_blocked)
-			assert_true(str_starts(sim_reason(sim, "n#1", "b"), "needs a, which ended "));
+			assert_true(
+				str_starts(sim_reason(sim, "n#1", "b"), "needs a, which ended "));
 		sim_free(sim);
 	}
 }
 
 static void what_is_blocked_or_cancelled_is_no_failure_to_wait_for(void **state)
 {
-	struct sim *sim = night(
-		HEAD "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x']}]}, {'name': 'b', "
-		     "'needs': ['a'], 'steps': [{'name': 's', 'run': ['x']}]}, {'name': 'r', 'needs': "
-		     "[{'stage': 'b', 'when': 'failed'}], 'steps': [{'name': 's', 'run': ['x']}]}]}]}",
+	struct sim *sim = night(HEAD
+		"'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x']}]}, {'name': 'b', "
+		"'needs': ['a'], 'steps': [{'name': 's', 'run': ['x']}]}, {'name': 'r', 'needs': "
+		"[{'stage': 'b', 'when': 'failed'}], 'steps': [{'name': 's', 'run': ['x']}]}]}]}",
 		" a:s=1");
 
 	run_it(sim, NULL);
@@ -113,7 +116,7 @@ static void what_is_blocked_or_cancelled_is_no_failure_to_wait_for(void **state)
 	sim_free(sim);
 }
 
-/* --- when of a step -------------------------------------------------------------------------------------------- */
+/* --- when of a step ----------------------------------------------------------------------- */
 
 static const struct step_rule {
 	const char *when, *fails, *second, *cell;
@@ -130,9 +133,9 @@ static void a_step_asks_what_those_before_it_did(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(step_rules); i++) {
 		const struct step_rule *r = &step_rules[i];
-		_cleanup_free_ char *config = xasprintf(
-			HEAD "'stages': [{'name': 'a', 'steps': [{'name': 'one', 'run': ['x']}, "
-			     "{'name': 'two', 'run': ['x'], 'when': '%s'}]}]}]}",
+		_cleanup_free_ char *config = xasprintf(HEAD
+			"'stages': [{'name': 'a', 'steps': [{'name': 'one', 'run': ['x']}, "
+			"{'name': 'two', 'run': ['x'], 'when': '%s'}]}]}]}",
 			r->when);
 		struct sim *sim = night(config, r->fails);
 		const cJSON *steps;
@@ -148,9 +151,9 @@ static void a_step_asks_what_those_before_it_did(void **state)
 
 static void a_cell_that_is_stopped_between_two_steps_is_not_ok(void **state)
 {
-	struct sim *sim = night(
-		HEAD "'stages': [{'name': 'a', 'fail_fast': true, 'matrix': {'e': ['x', 'y']}, "
-		     "'steps': [{'name': 'one', 'run': ['x']}, {'name': 'two', 'run': ['x']}]}]}]}",
+	struct sim *sim = night(HEAD
+		"'stages': [{'name': 'a', 'fail_fast': true, 'matrix': {'e': ['x', 'y']}, "
+		"'steps': [{'name': 'one', 'run': ['x']}, {'name': 'two', 'run': ['x']}]}]}]}",
 		" a/x:one=1");
 
 	run_it(sim, NULL); /* both end their first step in the same instant */
@@ -159,13 +162,14 @@ static void a_cell_that_is_stopped_between_two_steps_is_not_ok(void **state)
 	sim_free(sim);
 }
 
-/* --- --only and retry ------------------------------------------------------------------------------------------- */
+/* --- --only and retry --------------------------------------------------------------------- */
 
 #define TWO_BY_TWO                                                                                 \
-	HEAD "'stages': [{'name': 'build', 'matrix': {'e': ['a', 'b'], 't': ['x', 'y']}, 'steps': " \
-	     "[{'name': 's', 'run': ['x']}]}, {'name': 'only_y', 'needs': [{'stage': 'build', "      \
-	     "'only': {'t': ['y']}}], 'steps': [{'name': 's', 'run': ['x']}]}, {'name': 'apply', "   \
-	     "'needs': ['build'], 'matrix': {'e': ['a', 'b']}, 'steps': [{'name': 's', 'run': "      \
+	HEAD "'stages': [{'name': 'build', 'matrix': {'e': ['a', 'b'], 't': ['x', 'y']}, "         \
+	     "'steps': "                                                                           \
+	     "[{'name': 's', 'run': ['x']}]}, {'name': 'only_y', 'needs': [{'stage': 'build', "    \
+	     "'only': {'t': ['y']}}], 'steps': [{'name': 's', 'run': ['x']}]}, {'name': 'apply', " \
+	     "'needs': ['build'], 'matrix': {'e': ['a', 'b']}, 'steps': [{'name': 's', 'run': "    \
 	     "['x']}]}]}]}"
 
 static void a_need_narrowed_away_skips_the_cell_with_that_reason(void **state)
@@ -193,13 +197,14 @@ static void in_a_retry_the_outcome_in_the_older_run_counts(void **state)
 	expect(sim, "n#2", "build/a/x", "failed");
 	expect(sim, "n#2", "build/b/y", ""); /* no part of it, and still failed before */
 	expect(sim, "n#2", "apply/b", "skipped");
-	assert_string_equal(sim_reason(sim, "n#2", "apply/b"), "needs build/b/y, which ended failed");
+	assert_string_equal(
+		sim_reason(sim, "n#2", "apply/b"), "needs build/b/y, which ended failed");
 	expect(sim, "n#2", "only_y", "skipped");
 	assert_int_equal(sim_starts(sim, "build/a/y"), 1);
 	sim_free(sim);
 }
 
-/* --- delays of retries -------------------------------------------------------------------------------------------- */
+/* --- delays of retries -------------------------------------------------------------------- */
 
 static const struct delays {
 	const char *keys;
@@ -221,9 +226,9 @@ static usec_t began(const struct sim *sim, const cJSON *run, unsigned attempt, c
 static void retries_wait_as_delay_factor_and_max_delay_say(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(delays); i++) {
-		_cleanup_free_ char *config = xasprintf(
-			HEAD "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
-			     "'transient_codes': [75], 'retry': {'attempts': 4, %s}}]}]}]}",
+		_cleanup_free_ char *config = xasprintf(HEAD
+			"'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
+			"'transient_codes': [75], 'retry': {'attempts': 4, %s}}]}]}]}",
 			delays[i].keys);
 		struct sim *sim = night(config, " a:s=75");
 		const cJSON *run;
@@ -234,7 +239,7 @@ static void retries_wait_as_delay_factor_and_max_delay_say(void **state)
 		for (unsigned n = 1; n < 4; n++)
 			assert_int_equal((began(sim, run, n + 1, "started_at") -
 						 began(sim, run, n, "ended_at")) /
-					USEC_SEC,
+						 USEC_SEC,
 				delays[i].seconds[n - 1]);
 		sim_free(sim);
 	}
@@ -242,9 +247,9 @@ static void retries_wait_as_delay_factor_and_max_delay_say(void **state)
 
 static void a_retry_comes_at_its_time_also_after_a_restart(void **state)
 {
-	struct sim *sim = night(
-		HEAD "'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
-		     "'transient_codes': [75], 'retry': {'attempts': 2, 'delay': '10m'}}]}]}]}",
+	struct sim *sim = night(HEAD
+		"'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
+		"'transient_codes': [75], 'retry': {'attempts': 2, 'delay': '10m'}}]}]}]}",
 		" a:s=75");
 
 	free(sim_start(sim, "n", NULL));
@@ -253,16 +258,16 @@ static void a_retry_comes_at_its_time_also_after_a_restart(void **state)
 	sim_settle(sim);
 	assert_int_equal((began(sim, sim_run_row(sim, "n#1"), 2, "started_at") -
 				 began(sim, sim_run_row(sim, "n#1"), 1, "ended_at")) /
-			USEC_MINUTE,
+				 USEC_MINUTE,
 		10);
 	sim_free(sim);
 }
 
 static void a_cancelled_run_stays_so_over_a_restart(void **state)
 {
-	struct sim *sim = night(
-		HEAD "'stages': [{'name': 'a', 'steps': [{'name': 's', 'made_up': {'does': 'spawn "
-		     "spawn'}, 'retry': {'attempts': 3, 'delay': '1m'}}]}]}]}",
+	struct sim *sim = night(HEAD
+		"'stages': [{'name': 'a', 'steps': [{'name': 's', 'made_up': {'does': 'spawn "
+		"spawn'}, 'retry': {'attempts': 3, 'delay': '1m'}}]}]}]}",
 		" a:s=9");
 
 	free(sim_start(sim, "n", NULL));
@@ -302,16 +307,17 @@ static void nothing_goes_out_while_the_lease_is_over(void **state)
 		sim_lease_over(sim, false);
 		sim_settle(sim);
 		expect(sim, "n#1", "a", "ok");
-		assert_int_equal(sim_count(sim, TABLE_ATTEMPT), 1); /* it waited, and was not tried */
+		assert_int_equal(
+			sim_count(sim, TABLE_ATTEMPT), 1); /* it waited, and was not tried */
 		sim_free(sim);
 	}
 }
 
 static void a_clock_wrong_by_years_at_a_restart_makes_nobody_wait_for_years(void **state)
 {
-	struct sim *sim = night(
-		HEAD "'deadline': '3h', 'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
-		     "'transient_codes': [75], 'retry': {'attempts': 2, 'delay': '10m'}}]}]}]}",
+	struct sim *sim = night(HEAD
+		"'deadline': '3h', 'stages': [{'name': 'a', 'steps': [{'name': 's', 'run': ['x'], "
+		"'transient_codes': [75], 'retry': {'attempts': 2, 'delay': '10m'}}]}]}]}",
 		" a:s=75");
 
 	free(sim_start(sim, "n", NULL));
