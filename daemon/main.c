@@ -11,6 +11,7 @@
  *   daemon/config/  the configuration file, secrets, zones, from disk
  *   daemon/pg/      the store: PostgreSQL
  *   daemon/proc/    actions as processes under nightjar-shim, and what they print
+ *   daemon/http/    calls over HTTP: libcurl
  *   daemon/control/ the Unix socket: varlink
  *   daemon/journal/ notices to journald
  *   daemon/         daemon.c wires all of this; state.c, service.c and reload.c help it
