@@ -649,7 +649,7 @@ def test_an_independent_varlink_client_reads_and_operates(night):
 
 
 def test_the_manual_page_of_the_journal_lists_the_events():
-    table = re.findall(r'\{"([a-z-]+)", LOG_\w+, "([0-9a-f]{32})"',
+    table = re.findall(r'\{"([a-z-]+)",\s+LOG_\w+,\s+"([0-9a-f]{32})"',
                        (ROOT / "lib/core/event.c").read_text())
     page = (NIGHTJARD.parents[1] / "man/nightjar-journal.7").read_text()
     listed = re.findall(r"\.It ([a-z\\-]+) Pq Li \w+\n(?:.*\n)*?\.Li ([0-9a-f]{32})", page)
