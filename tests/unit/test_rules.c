@@ -52,8 +52,8 @@ static void run_it(struct sim *sim, const char *only)
 static void expect(struct sim *sim, const char *run, const char *cell, const char *outcome)
 {
 	if (!str_eq(sim_outcome(sim, run, cell), outcome))
-		fail_msg("%s/%s is %s, not %s", run, cell, sim_outcome(sim, run, cell),
-			outcome ? outcome : "?");
+		fail_msg("%s/%s is %s, not %s", run, cell ? cell : "", sim_outcome(sim, run, cell),
+			outcome);
 }
 
 /* --- needs and when ----------------------------------------------------------------------- */
