@@ -107,8 +107,10 @@ static void read_result(struct dbt_nodes *nodes, const cJSON *result)
 	read_timing(node, result);
 }
 
-enum dbt_artifact dbt_results_read(struct dbt_nodes *nodes, const char *data, size_t len,
-	const char *invocation_id, usec_t since)
+/* Both artifacts are an array of results; what is in one differs. */
+static enum dbt_artifact read_artifact(struct dbt_nodes *nodes, const char *data, size_t len,
+	const char *invocation_id, usec_t since,
+	void (*read_one)(struct dbt_nodes *nodes, const cJSON *result))
 {
 	_cleanup_json_ cJSON *root = NULL;
 	const cJSON *results = NULL, *result;
@@ -116,8 +118,14 @@ enum dbt_artifact dbt_results_read(struct dbt_nodes *nodes, const char *data, si
 
 	if (rc != DBT_ARTIFACT_READ)
 		return rc;
-	cJSON_ArrayForEach(result, results) read_result(nodes, result);
+	cJSON_ArrayForEach(result, results) read_one(nodes, result);
 	return rc;
+}
+
+enum dbt_artifact dbt_results_read(struct dbt_nodes *nodes, const char *data, size_t len,
+	const char *invocation_id, usec_t since)
+{
+	return read_artifact(nodes, data, len, invocation_id, since, read_result);
 }
 
 static void append_limit(struct buf *b, const cJSON *criteria, const char *name)
@@ -168,12 +176,5 @@ static void read_source(struct dbt_nodes *nodes, const cJSON *result)
 enum dbt_artifact dbt_sources_read(struct dbt_nodes *nodes, const char *data, size_t len,
 	const char *invocation_id, usec_t since)
 {
-	_cleanup_json_ cJSON *root = NULL;
-	const cJSON *results = NULL, *result;
-	enum dbt_artifact rc = open_artifact(data, len, invocation_id, since, &root, &results);
-
-	if (rc != DBT_ARTIFACT_READ)
-		return rc;
-	cJSON_ArrayForEach(result, results) read_source(nodes, result);
-	return rc;
+	return read_artifact(nodes, data, len, invocation_id, since, read_source);
 }
