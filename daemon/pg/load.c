@@ -34,6 +34,15 @@ static const char overview_sql[] =
 	"  JOIN nightjar.cell c ON c.run_id = r.id AND c.outcome = 'ok'"
 	"   AND c.started_at IS NOT NULL AND c.ended_at IS NOT NULL"
 	"  GROUP BY j.name, c.stage, c.name"
+	" UNION ALL SELECT 'usual_syncs', json_build_object('environment', s.environment,"
+	"   'database', s.database, 'ms', round(percentile_cont(0.5) WITHIN GROUP (ORDER BY"
+	"    extract(epoch FROM s.ended_at - s.started_at)::float8 * 1000)))::text"
+	"  FROM nightjar.sync s WHERE s.state = 'proved'"
+	"   AND s.started_at > clock_timestamp() - interval '30 days' AND s.ended_at IS NOT NULL"
+	"  GROUP BY s.environment, s.database"
+	" UNION ALL"
+	" SELECT 'checks', row_to_json(t)::text FROM (SELECT DISTINCT ON (name, environment) *"
+	"  FROM nightjar.check_transition ORDER BY name, environment, at DESC) t"
 	" UNION ALL SELECT 'now', to_json(clock_timestamp())::text";
 
 static void load_next(struct pg *pg);
@@ -107,6 +116,8 @@ void pg_load(struct pg *pg)
 	cJSON_AddArrayToObject(json, "open");
 	cJSON_AddArrayToObject(json, "ended");
 	cJSON_AddArrayToObject(json, "usual");
+	cJSON_AddArrayToObject(json, "usual_syncs");
+	cJSON_AddArrayToObject(json, "checks");
 	pg->load = (struct pg_document){
 		.sql = overview_sql, .json = json, .done = overview_loaded, .owner = pg};
 	pg->load.request.patience = LOAD_PATIENCE;

@@ -32,7 +32,10 @@
 	"  ORDER BY a.cell, a.step, a.number)"                                                     \
 	" UNION ALL (SELECT 'actions', row_to_json(a)::text"                                       \
 	"  FROM r JOIN nightjar.action a ON a.run_id = r.id"                                       \
-	"  ORDER BY a.cell, a.step, a.attempt, a.ordinal)"
+	"  ORDER BY a.cell, a.step, a.attempt, a.ordinal)"                                         \
+	" UNION ALL (SELECT 'plans', row_to_json(p)::text"                                         \
+	"  FROM r JOIN nightjar.plan p ON p.run_id = r.id"                                         \
+	"  ORDER BY p.cell, p.step, p.attempt)"
 
 const char *const pg_run_by_id = RUN_SQL("id = $1");
 static const char run_by_number[] = RUN_SQL("job = $1 AND number = $2");
@@ -54,6 +57,26 @@ static const char slot_sql[] =
 	"   ORDER BY scheduled_for DESC LIMIT 1) s"
 	"  WHERE s.scheduled_for = $2 OR s.until >= $2) n";
 
+/* The same changes elsewhere, or the same commit. */
+static const char plans_sql[] =
+	"WITH mine AS (SELECT p.changes, r.commit FROM nightjar.plan p"
+	"  JOIN nightjar.run r ON r.id = p.run_id"
+	"  WHERE p.run_id = $1::uuid AND p.cell = $2::int AND p.step = $3::int"
+	"  ORDER BY p.attempt DESC LIMIT 1)"
+	" SELECT 'plans', row_to_json(x)::text FROM (SELECT p.*, r.job || '#' || r.number AS run,"
+	"  c.name AS cell_name, a.outcome, a.ended_at, p.changes = mine.changes AS same_changes"
+	"  FROM mine, nightjar.plan p JOIN nightjar.run r ON r.id = p.run_id"
+	"  JOIN nightjar.cell c ON c.run_id = p.run_id AND c.index = p.cell"
+	"  JOIN nightjar.attempt a ON a.run_id = p.run_id AND a.cell = p.cell AND a.step = p.step"
+	"   AND a.number = p.attempt"
+	"  WHERE (p.run_id, p.cell, p.step) <> ($1::uuid, $2::int, $3::int)"
+	"   AND (p.changes = mine.changes OR r.commit = mine.commit)"
+	"  ORDER BY p.made_at DESC LIMIT $4) x";
+
+static const char transitions_sql[] =
+	"SELECT 'transitions', row_to_json(t)::text FROM"
+	" (SELECT * FROM nightjar.check_transition ORDER BY at DESC LIMIT $1) t";
+
 static const char kept_sql[] =
 	"SELECT 'kept', to_json(r.id)::text FROM nightjar.run r WHERE r.state <> 'ended'"
 	" UNION ALL SELECT 'kept', to_json(x.id)::text FROM nightjar.job j CROSS JOIN LATERAL"
@@ -72,6 +95,7 @@ cJSON *pg_run_json(void)
 	cJSON_AddArrayToObject(json, "cells");
 	cJSON_AddArrayToObject(json, "attempts");
 	cJSON_AddArrayToObject(json, "actions");
+	cJSON_AddArrayToObject(json, "plans");
 	return json;
 }
 
@@ -196,6 +220,25 @@ static void ask_slot(struct pg_document *d, const struct store_read *read)
 	d->n_values = 2;
 }
 
+static void ask_plans(struct pg_document *d, const struct store_read *read)
+{
+	cJSON_AddArrayToObject(d->json, "plans");
+	d->sql = plans_sql;
+	d->values[0] = xstrdup(read->place.run_id);
+	d->values[1] = text_of_number(read->place.cell);
+	d->values[2] = text_of_number(read->place.step);
+	d->values[3] = text_of_number(read->limit);
+	d->n_values = 4;
+}
+
+static void ask_transitions(struct pg_document *d, const struct store_read *read)
+{
+	cJSON_AddArrayToObject(d->json, "transitions");
+	d->sql = transitions_sql;
+	d->values[0] = text_of_number(read->limit);
+	d->n_values = 1;
+}
+
 static void history_done(struct pg_document *d, const struct pg_error *error)
 {
 	struct pg *pg = d->owner;
@@ -231,6 +274,12 @@ static void start_read(struct pg *pg, struct store_read *read)
 		break;
 	case READ_SLOT:
 		ask_slot(d, read);
+		break;
+	case READ_PLANS:
+		ask_plans(d, read);
+		break;
+	case READ_TRANSITIONS:
+		ask_transitions(d, read);
 		break;
 	}
 	pg->reading = read;

@@ -73,6 +73,9 @@ static void fill_scope(struct attempt *a)
 		.transient_codes = a->step->spec->transient_codes,
 		.n_transient_codes = a->step->spec->n_transient_codes,
 		.timeout = a->step->spec->timeout,
+		.environment = cell->spec->environment,
+		.state_directory = run->core->ports.state,
+		.approval = a->step->spec->gate.approval,
 		.expand = ctx_expand,
 		.expand_tree = ctx_expand_tree,
 	};
@@ -246,6 +249,7 @@ bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 static void command_fini(struct kind_command *cmd)
 {
 	free(cmd->lock);
+	free(cmd->hash);
 	free(cmd->reason);
 	cJSON_Delete(cmd->note);
 	cJSON_Delete(cmd->rows);
@@ -280,11 +284,6 @@ static void obey_wait(struct attempt *a, const struct kind_command *cmd)
 {
 	struct action *action;
 
-	if (cmd->gate) {
-		attempt_enter_ended(
-			a, OUTCOME_FAILED, "a gate is not there yet in this version of nightjar");
-		return;
-	}
 	action = action_new(a, cmd);
 	a->open = action;
 	action->epoch = a->step->cell->run->core->epoch;
@@ -309,6 +308,12 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 		return;
 	case KIND_WAIT:
 		obey_wait(a, cmd);
+		return;
+	case KIND_JOIN:
+	case KIND_QUERY:
+	case KIND_ASK:
+		attempt_enter_ended(
+			a, OUTCOME_FAILED, "this is not there yet in this version of nightjar");
 		return;
 	case KIND_DONE:
 		a->counted = !cmd->not_counted;

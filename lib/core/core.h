@@ -6,6 +6,9 @@
  *   run.c       a run from its definition to its outcome
  *   cell.c      cells and steps: what is ready, what is skipped and why
  *   attempt.c   one try of a step: the kind's machine, its actions, retry
+ *   gate.c      what a step waits for without holding a place: a check, a person's word
+ *   check.c     health endpoints: polled, and what they say
+ *   lane.c      what attempts want of one Metabase: one machine for all of them
  *   lock.c      places and named locks, taken all or none, first come first served
  *   timer.c     deadlines, delays and waits
  *   record.c    rows to the store and back
@@ -38,10 +41,13 @@ void core_run(struct core *core);
 
 /* This daemon leads, in this epoch. `loaded` (borrowed):
  * {"jobs":[row of job, and "judged": the number of its last ended run, cancelled ones aside...],
- *  "runs":[{"run":row,"definition":text,"cells":[row...],"attempts":[row...],"actions":[row...]}...]
+ *  "runs":[{"run":row,"definition":text,"cells":[row...],"attempts":[row...],"actions":[row...],
+ *        "plans":[row of plan...]}...]
  *        every run that has not ended,
  *  "red":[the same shape: each job's last ended run, where its outcome was not ok],
  *  "usual":[{"job","cell","ms"}...]  the median time of the last good runs' cells,
+ *  "usual_syncs":[{"environment","database","ms"}...]  the median time of the last proved syncs,
+ *  "checks":[row of check_transition...]  the last one of each check,
  *  "now": instant on the server's clock}
  * Called again with the same epoch after a mere loss of the connection: then loaded is NULL. */
 void core_store_ready(struct core *core, uint64_t epoch, const cJSON *loaded);
@@ -103,6 +109,11 @@ void core_start(struct core *core, struct core_op *op, const char *job,
 	const struct core_only *only, size_t n_only);
 /* REF: a run, a cell, a step. result {} */
 void core_cancel(struct core *core, struct core_op *op, const char *ref);
+/* REF: a run, a cell or a step that waits for a person's word; where several below it do, it is a
+ * usage error that names them. `hash`: of the plan that the person has seen, refused where it is
+ * another by now (NULL: whatever waits). result {"ref": of the step} */
+void core_approve(
+	struct core *core, struct core_op *op, const char *ref, const char *hash, bool approved);
 /* result {"run": name or null (dry run), "cells": [names]} */
 void core_retry(struct core *core, struct core_op *op, const char *run,
 	const struct core_only *only, size_t n_only, bool dry_run);
@@ -127,7 +138,8 @@ unsigned core_n_running(const struct core *core);
  *  "waiting":[{"run","cell","since","reason"}],
  *  "runs":[the object of show without cells: every active run],
  *  "running":[{"run","cell","step","attempt","started_at","progress","usual_ms"}],
- *  "due":[{"job","at"}] the soonest few, "paused":[job names], "checks":[]} */
+ *  "due":[{"job","at"}] the soonest few, "paused":[job names],
+ *  "checks":[as in core_view_checks()]} */
 cJSON *core_view_status(const struct core *core);
 /* One line: "store ok; 2 runs, 4 actions". Cheap: for each turn. */
 void core_summarize(const struct core *core, char *buf, size_t size);
@@ -138,14 +150,29 @@ cJSON *core_view_jobs(const struct core *core);
  * NULL: no such job. */
 cJSON *core_view_next(const struct core *core, const char *job, unsigned n);
 
+/* {"checks":[{"name","environment" (or null),"state":"up|down|starting|unknown","since",
+ *  "reason" (one line, or null),"progress" (of a starting one, 0 to 1, or null),"checked_at",
+ *  "holds_up":[cells that wait for it]}]} */
+cJSON *core_view_checks(const struct core *core);
+
 /* Reads that may need history: answered through `op` like an operation (who may be NULL). */
 /* result {"runs":[...]} */
 void core_list_runs(struct core *core, struct core_op *op, const char *job, unsigned limit);
 /* REF names a run ("nightly": its last one, "nightly#128"); result: the run's object. */
 void core_get_run(struct core *core, struct core_op *op, const char *ref);
+/* What a person should see before the word: REF as in core_approve(). result
+ * {"approvals":[{"ref" (of the step),"message","since","expires_at","commit","hash",
+ *  "plan":{"hash","summary":{"add","change","destroy","replace"},
+ *          "changes":[{"address","action":"create|update|delete|replace|read|import|move"}],
+ *          "made_at"} or null,
+ *  "elsewhere":[{"ref","environment","same":"plan|commit","outcome","ended_at","decided_by"}]}]} */
+void core_get_approval(struct core *core, struct core_op *op, const char *ref);
 /* What became of the slot: result {"job","scheduled_for","fate","reason","run"}; fate: run,
  * skipped, waiting (still to come or just due), never (no such slot). */
 void core_why(struct core *core, struct core_op *op, const char *job, usec_t instant);
+/* The checks with their last transitions: result as core_view_checks() gives it, each with
+ * "transitions":[{"state","at","ended_at","reason"}], newest first. */
+void core_list_checks(struct core *core, struct core_op *op, unsigned limit);
 /* REF as in `nightjar logs`; result {"run","active","attempts":[{"directory" (of the attempt,
  * absolute),"name","cell","step","attempt","outcome","actions":[names in order],"ended"}...]}. */
 void core_find_logs(struct core *core, struct core_op *op, const char *ref, bool failed_only);

@@ -166,7 +166,10 @@ static struct attempt *attempt_at(struct run *run, const cJSON *row)
 
 static enum kind_command_type parse_type(const char *s)
 {
-	return str_eq(s, "process") ? KIND_SPAWN : str_eq(s, "http") ? KIND_HTTP : KIND_WAIT;
+	for (int t = KIND_SPAWN; t < KIND_DONE; t++)
+		if (str_eq(s, action_type_name((enum kind_command_type)t)))
+			return (enum kind_command_type)t;
+	return KIND_WAIT;
 }
 
 static void load_action(struct run *run, const cJSON *row)

@@ -55,6 +55,9 @@ enum store_table {
 	TABLE_ACTION,
 	TABLE_NODE_RESULT,
 	TABLE_SOURCE_FRESHNESS,
+	TABLE_SYNC,
+	TABLE_PLAN,
+	TABLE_CHECK_TRANSITION,
 	TABLE_AUDIT,
 	STORE_TABLES,
 };
@@ -87,14 +90,21 @@ struct store_read {
 		READ_RUNS,     /* {"runs":[row of run ...]}, newest first; job may be NULL */
 		READ_RUN,      /* one run, in the shape of a loaded one: see core_store_ready() */
 		READ_LAST_RUN, /* the same, the last run of `job` */
-		READ_KEPT, /* {"kept":[id...]}: runs that are open, and of each job the last ended
-			    * and the last good one */
-		READ_SLOT, /* {"slot": row or null}: what became of the slot `at` of `job` */
+		READ_KEPT,  /* {"kept":[id...]}: runs that are open, and of each job the last ended
+			     * and the last good one */
+		READ_SLOT,  /* {"slot": row or null}: what became of the slot `at` of `job` */
+		READ_PLANS, /* {"plans":[row of plan, with "run","cell_name","outcome" and
+			     * "ended_at" of its attempt, "same_changes"]}: the last `limit` of
+			     * other cells with the same changes as the last plan of the step at
+			     * `place`, or of the same commit */
+		READ_TRANSITIONS, /* {"transitions":[row of check_transition...]}: the last `limit`,
+				   * newest first */
 	} type;
 	char *job;
 	uint64_t number;
 	unsigned limit;
 	usec_t at;
+	struct action_place place; /* READ_PLANS; its action is not looked at */
 	void (*done)(struct store_read *read, const char *error, cJSON *take_result);
 	void *owner;
 };
@@ -167,7 +177,8 @@ struct launch {
 	usec_t start_before; /* boot; the lease's end */
 	struct {
 		const char *path;
-		size_t cap;
+		size_t cap;  /* 0: not read */
+		bool remove; /* gone once it has been read */
 	} artifacts[5];
 	size_t n_artifacts;
 	void *adapter; /* the launcher's own */
@@ -241,6 +252,24 @@ struct http_port {
 	void (*cancel)(void *self, struct http_call *call); /* no `done` follows */
 };
 
+/* --- queries of warehouses ---------------------------------------------------------------- */
+
+struct query_call {
+	struct kind_query query;
+	struct mask_set *mask;
+	void *adapter;
+	enum http_trouble trouble; /* set before `done`, where there is no answer */
+	/* The answer's text (error NULL), or a sentence, masked. The callee may free the call. */
+	void (*done)(struct query_call *call, const char *error, const char *text, size_t len);
+	void *owner;
+};
+
+struct query_port {
+	void *self;
+	void (*start)(void *self, struct query_call *call);
+	void (*cancel)(void *self, struct query_call *call); /* no `done` follows */
+};
+
 /* --- observer ----------------------------------------------------------------------------- */
 
 /* What happened, for the journal, `watch`, and notifications. The table in lib/core/event.c gives
@@ -255,6 +284,9 @@ enum core_event {
 	EVENT_ATTEMPT_ENDED,
 	EVENT_RETRY_SCHEDULED,
 	EVENT_ACTION_ADOPTED,
+	EVENT_APPROVAL_AWAITED, /* a step waits for a person's word */
+	EVENT_APPROVED,		/* or rejected, or expired: its outcome says which */
+	EVENT_CHECK_CHANGED,	/* a check went up, down, ... */
 	EVENT_PROGRESS,
 	EVENT_NEWS,   /* a sentence from a kind: a model failed */
 	EVENT_OUTPUT, /* a line that a step printed */
@@ -287,6 +319,7 @@ struct core_notice {
 		*step;	  /* "nightly", "nightly#128", "build/staging/postgres", "build" */
 	unsigned attempt; /* 0: none */
 	const char *outcome;
+	const char *check, *environment; /* EVENT_CHECK_CHANGED */
 };
 
 struct observer_port {
@@ -297,6 +330,7 @@ struct observer_port {
 
 struct core_ports {
 	const char *machine; /* the UUID in the state folder */
+	const char *state;   /* that folder, absolute; NULL in tests: none */
 	char *const
 		*unit_environment; /* PATH, HOME, LANG, TZ as the daemon has them; "NAME=VALUE" */
 	const char *boot_id;
@@ -306,6 +340,7 @@ struct core_ports {
 	struct store_port store;
 	struct secrets_port secrets;
 	struct launcher_port launcher;
-	struct http_port http; /* start NULL: there is none */
+	struct http_port http;	 /* start NULL: there is none */
+	struct query_port query; /* start NULL: there is none */
 	struct observer_port observer;
 };

@@ -47,6 +47,9 @@ const char *store_table_name(enum store_table t)
 		[TABLE_ACTION] = "action",
 		[TABLE_NODE_RESULT] = "node_result",
 		[TABLE_SOURCE_FRESHNESS] = "source_freshness",
+		[TABLE_SYNC] = "sync",
+		[TABLE_PLAN] = "plan",
+		[TABLE_CHECK_TRANSITION] = "check_transition",
 		[TABLE_AUDIT] = "audit",
 	};
 
@@ -354,9 +357,18 @@ void record_attempt(struct attempt *a)
 	put_row(a->step->cell->run->core, TABLE_ATTEMPT, attempt_key(a, ""), row);
 }
 
-static const char *action_type_name(enum kind_command_type t)
+const char *action_type_name(enum kind_command_type t)
 {
-	return t == KIND_SPAWN ? "process" : t == KIND_HTTP ? "http" : "wait";
+	static const char *const names[] = {
+		[KIND_SPAWN] = "process",
+		[KIND_HTTP] = "http",
+		[KIND_JOIN] = "lane",
+		[KIND_QUERY] = "query",
+		[KIND_WAIT] = "wait",
+		[KIND_ASK] = "approval",
+	};
+
+	return names[t];
 }
 
 void record_action(struct action *action)
@@ -385,22 +397,32 @@ void record_action(struct action *action)
 	put_row(action->core, TABLE_ACTION, attempt_key(a, action->name), row);
 }
 
+/* A kind's rows by table, and what tells two rows of one attempt apart. */
+static const struct {
+	enum store_table table;
+	const char *key; /* NULL: there is one */
+} kind_tables[] = {
+	{TABLE_NODE_RESULT, "unique_id"},
+	{TABLE_SOURCE_FRESHNESS, "unique_id"},
+	{TABLE_SYNC, "database"},
+	{TABLE_PLAN, NULL},
+};
+
 void record_kind_rows(struct attempt *a, const cJSON *rows)
 {
-	static const enum store_table tables[] = {TABLE_NODE_RESULT, TABLE_SOURCE_FRESHNESS};
-
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(kind_tables); i++) {
+		enum store_table table = kind_tables[i].table;
 		const cJSON *item;
 
-		cJSON_ArrayForEach(item, json_get(rows, store_table_name(tables[i])))
+		cJSON_ArrayForEach(item, json_get(rows, store_table_name(table)))
 		{
-			const char *id = json_string(item, "unique_id");
+			const char *id =
+				kind_tables[i].key ? json_string(item, kind_tables[i].key) : NULL;
 			cJSON *row = cJSON_Duplicate(item, true);
 
 			set_attempt_keys(row, a);
 			json_set_int(row, "attempt", a->number);
-			put_row(a->step->cell->run->core, tables[i], attempt_key(a, id ? id : ""),
-				row);
+			put_row(a->step->cell->run->core, table, attempt_key(a, id ? id : ""), row);
 		}
 	}
 }

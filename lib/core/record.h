@@ -32,5 +32,7 @@ struct run *record_to_run(struct core *core, const cJSON *loaded, char **ret_err
 
 const char *trigger_name(enum trigger t);
 const char *life_name(enum life l);
+/* "process", "http", "lane", "query", "wait", "approval". */
+const char *action_type_name(enum kind_command_type t);
 cJSON *action_status_to_json(const struct action_status *s);
 void action_status_from_json(const cJSON *json, struct action_status *ret);

@@ -80,6 +80,15 @@ void kind_request_fini(struct kind_request *r)
 	*r = (struct kind_request){0};
 }
 
+void kind_query_fini(struct kind_query *q)
+{
+	wipe_free(q->conninfo);
+	for (size_t i = 0; q->values && q->values[i]; i++)
+		wipe_free(q->values[i]);
+	free(q->values);
+	*q = (struct kind_query){0};
+}
+
 void action_status_fini(struct action_status *s)
 {
 	free(s->message);

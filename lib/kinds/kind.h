@@ -3,7 +3,7 @@
  *   step kind   what a step does: run, shell, dbt, ...
  *   action      one effect within an attempt: a process or an HTTP call
  *   event       what happened: the attempt begins, an action ended, a wait is over
- *   command     what is to be done next: spawn, http, wait, done
+ *   command     what is to be done next: spawn, http, join a lane, query, wait, ask, done
  *
  * To add a kind: write lib/kinds/NAME.c with a `const struct kind kind_NAME`, and add one line to
  * the table in lib/kinds/kind.c. The core never knows which kind it drives.
@@ -82,6 +82,20 @@ struct kind_context {
 	const int64_t *transient_codes;
 	size_t n_transient_codes;
 	usec_t timeout;
+	const char *environment;     /* the cell's; NULL: none */
+	const char *state_directory; /* absolute; a kind's own folder in it is named after it */
+	bool approval;		     /* the step's gate wants one: of kinds that `plan` */
+	/* What the attempt before this one noted last; NULL: this is the first, or it noted none.
+	 */
+	const cJSON *before;
+	/* The relations that the dbt steps before this one have really built: those of the cells it
+	 * needs, directly or through others, in its environment, and of its own cell; in a retry
+	 * those of the runs before, too. [{"schema","name","target" (the matrix value, or null)}],
+	 * each once. The caller frees. */
+	cJSON *(*built)(const struct kind_context *ctx);
+	/* How long a sync of that database has usually taken in this environment, ms; -1: unknown.
+	 */
+	int64_t (*usual_sync)(const struct kind_context *ctx, const char *database);
 	/* Expands a template: 0, or negative with a sentence in *ret_error. Secrets can be had in
 	 * `spawn` and `request` only. */
 	int (*expand)(
@@ -102,13 +116,17 @@ enum http_trouble {
 enum kind_event_type {
 	KIND_BEGIN,    /* the attempt begins */
 	KIND_ENDED,    /* a process ended */
-	KIND_ANSWERED, /* an HTTP call was answered, or failed */
+	KIND_ANSWERED, /* an HTTP call or a query was answered, or failed */
+	KIND_SERVED,   /* what was wanted of a lane is had, or will not be */
 	KIND_PASSED,   /* a wait is over */
+	KIND_APPROVED, /* a person said yes; no, or nothing in time, ends the attempt */
 };
 
 struct kind_event {
 	enum kind_event_type type;
 	const char *action; /* its name; NULL for KIND_BEGIN */
+	/* When it happened: UTC, on a clock that does not jump while the daemon lives. */
+	usec_t at;
 	/* KIND_ENDED */
 	const struct action_status *status;
 	const struct artifact *artifacts; /* in the order asked for */
@@ -122,6 +140,12 @@ struct kind_event {
 	const char *body;
 	size_t body_len;
 	const struct mask_set *mask;
+	/* KIND_SERVED: as the lane said it */
+	enum outcome outcome;
+	const char *reason;
+	const cJSON *result;
+	/* KIND_APPROVED */
+	const char *who; /* "alice (uid 1000)" */
 	/* On replay: what the machine noted when this happened. NULL: it happens now. */
 	const cJSON *note;
 };
@@ -129,7 +153,10 @@ struct kind_event {
 enum kind_command_type {
 	KIND_SPAWN, /* start a process: `spawn` is asked for it once the intent is durable */
 	KIND_HTTP,  /* make a call: likewise `request` */
-	KIND_WAIT,  /* wait for `wait` µs, or until `gate` opens, holding no lock or place */
+	KIND_JOIN,  /* want something of a lane (lane.h): likewise `join`; takes no place */
+	KIND_QUERY, /* ask a warehouse: likewise `query`; takes no place */
+	KIND_WAIT,  /* wait for `wait` µs, holding no lock or place */
+	KIND_ASK,   /* wait for a person's word on the plan with `hash`, holding no lock or place */
 	KIND_DONE,
 };
 
@@ -139,19 +166,23 @@ struct kind_command {
 	/* After a crash an open action that is not repeatable ends in needs_person unless
 	 * the kind can look; a repeatable one is `interrupted` and the retry policy decides. */
 	bool repeatable;
+	/* Not repeatable, but the machine finds out by itself what an interrupted one has done: it
+	 * gets the event (END_INTERRUPTED; an answer that is HTTP_LOST) as any other. */
+	bool looks;
 	/* A lock of the kind's own, besides the step's; freed by the core. Names hold a ':', which
 	 * no user's lock can. */
 	char *lock;
 	bool lock_shared;
-	usec_t wait;
-	const char *gate;
+	usec_t wait; /* KIND_WAIT */
+	char *hash;  /* KIND_ASK: what exactly is approved; freed by the core */
 	/* KIND_DONE */
 	enum outcome outcome;
 	char *reason;	  /* one line for a person; NULL: none; freed by the core */
 	bool not_counted; /* the attempt does not count against retry.attempts */
 	/* With any command: what to remember of the event just handled (see above), and rows for
-	 * the store: {"node_result": [{...}], "source_freshness": [{...}]}, to which the core adds
-	 * the keys of the attempt. Both freed by the core. NULL: nothing. */
+	 * the store: {"node_result": [{...}], "source_freshness": [{...}], "sync": [{...}],
+	 * "plan": [{...}]}, to which the core adds the keys of the attempt. Both freed by the core.
+	 * NULL: nothing. */
 	cJSON *note;
 	cJSON *rows;
 };
@@ -167,7 +198,8 @@ struct kind_spawn {
 	usec_t kill_after;  /* where the step says none; 0: 10 s */
 	struct {
 		const char *path; /* relative to the attempt's directory; static */
-		size_t cap;
+		size_t cap;	  /* 0: not read */
+		bool remove;	  /* gone once it has been read */
 	} artifacts[4];
 	size_t n_artifacts;
 };
@@ -184,6 +216,21 @@ struct kind_request {
 /* Wiped and freed: it may hold secrets. */
 void kind_request_fini(struct kind_request *r);
 
+/* One query that only reads, on a connection of its own. Its answer is a KIND_ANSWERED with
+ * http_status 200 and the JSON text of the single column of its single row as the body, or 0 with
+ * http_error and http_trouble. */
+struct kind_query {
+	char *conninfo;
+	const char *sql; /* static */
+	char **values;	 /* of $1, $2, ... as text; NULL-terminated */
+	usec_t timeout;
+	size_t cap; /* of the answer, bytes */
+};
+/* Wiped and freed: it may hold secrets. */
+void kind_query_fini(struct kind_query *q);
+
+struct lane_want;
+
 struct kind {
 	struct spec_kind spec;
 	/* The state of one attempt's machine. */
@@ -198,6 +245,13 @@ struct kind {
 		struct kind_spawn *ret, char **ret_error);
 	int (*request)(void *state, const struct kind_context *ctx, const char *action,
 		struct kind_request *ret, char **ret_error);
+	int (*join)(void *state, const struct kind_context *ctx, const char *action,
+		struct lane_want *ret, char **ret_error);
+	int (*query)(void *state, const struct kind_context *ctx, const char *action,
+		struct kind_query *ret, char **ret_error);
+	/* It makes plans, and asks for the step's approval itself (KIND_ASK); of the others the
+	 * core asks before the attempt begins. */
+	bool plans;
 	/* One line of output, control characters already escaped, without newline. `partial`: the
 	 * text goes on in the next call. Returns true if what `progress` says has changed; sets
 	 * *ret_news to a sentence worth the journal (the core frees), or leaves it. May be NULL. */

@@ -1,0 +1,47 @@
+/* What is wanted of a Metabase: the lane that proves syncs and looks things up.
+ *
+ *   proof       the sync's task and its sub-steps ended well, and every expected table and column
+ *               is there, active and complete
+ */
+#pragma once
+#include "kinds/lane.h"
+
+extern const struct lane_kind lane_metabase;
+
+struct metabase_table {
+	char *schema, *name;
+	char **columns; /* that must be there as well; NULL: none */
+};
+
+struct metabase_database {
+	char *name;		       /* NULL: by id */
+	int64_t id;		       /* where name is NULL */
+	struct metabase_table *tables; /* expected; none: the sync alone is the proof */
+	size_t n_tables;
+};
+
+/* An object that Metabase may have. */
+struct metabase_thing {
+	const char *type; /* "database", "collection", "card", "dashboard", "permissions_group" */
+	char *name;
+};
+
+/* Served with `ok`, `not_ready` (the timeout is over; the reason names the missing tables),
+ * `transient` (Metabase is away) or `failed` (no such database, not allowed).
+ * result: {"databases":[{"name","id","state":"proved|waiting|failed","reason","since" (trigger),
+ *  "ended_at","tables" (how many are there),"expected","missing":["schema.table"],
+ *  "user" (the role that Metabase connects as, or null),"engine"}],
+ *  "found":[{"type","name","id"}]} */
+struct metabase_want {
+	char *url;			     /* without /api */
+	char *api_key, *username, *password; /* the key first; NULL: the others */
+	usec_t timeout;			     /* from the join */
+	bool look; /* trigger nothing: say what is there now, of `databases` and `things` */
+	bool all;  /* every database but the sample one */
+	struct metabase_database *databases;
+	size_t n_databases;
+	struct metabase_thing *things;
+	size_t n_things;
+};
+/* Wiped and freed. */
+void metabase_want_free(void *want);
