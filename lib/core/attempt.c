@@ -229,7 +229,7 @@ bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 	const struct spec_retry *retry = &a->step->spec->retry;
 	unsigned tries = counted_attempts(a->step);
 
-	if (a->outcome == OUTCOME_OK || a->step->cell->stop)
+	if (a->outcome == OUTCOME_OK || a->step->cell->stop || a->step->cancelled)
 		return false;
 	if (a->never_started) {
 		*ret_delay = never_started_delay(a->step);
@@ -407,7 +407,7 @@ static void take_stop(struct attempt *a, const struct action_status *s)
 	if (!s || a->stop || (s->stop != STOP_CANCELLED && s->stop != STOP_FAIL_FAST))
 		return;
 	a->stop = s->stop;
-	if (!a->step->cell->stop)
+	if (!a->step->cell->stop && !a->step->cancelled)
 		a->step->cell->stop = s->stop;
 	a->stop_why = xasprintf("it was stopped: %s", stop_reason_name(s->stop));
 }

@@ -37,6 +37,7 @@ static void step_fini(struct step *step)
 		attempt_free(step->attempts[i]);
 	free(step->attempts);
 	free(step->reason);
+	free(step->cancelled);
 	cJSON_Delete(step->outputs);
 }
 
@@ -307,24 +308,22 @@ static void step_end(struct step *step, enum outcome outcome, bool blocked, cons
 	timer_clear(step->cell->run->core, &step->retry);
 }
 
-/* What the steps before this one did: a failure that `when` asks after. */
-static bool earlier_failed(const struct cell *cell, unsigned until, const struct step **ret_which)
+/* The first of the steps before this one that did not go well; `failed`: that failed, which a
+ * cancelled one did not. NULL: none. */
+static const struct step *earlier_bad(const struct step *step, bool failed)
 {
-	for (unsigned i = 0; i < until; i++)
-		if (outcome_is_failure(cell->steps[i].outcome) ||
-			cell->steps[i].outcome == OUTCOME_CANCELLED) {
-			*ret_which = &cell->steps[i];
-			return true;
-		}
-	return false;
+	for (const struct step *s = step->cell->steps; s < step; s++)
+		if (outcome_is_failure(s->outcome) || (!failed && s->outcome == OUTCOME_CANCELLED))
+			return s;
+	return NULL;
 }
 
 /* True if the step is not to run, with its outcome set. */
 static bool step_is_skipped(struct step *step)
 {
 	const struct cell *cell = step->cell;
+	const struct step *bad = earlier_bad(step, false);
 	_cleanup_free_ char *reason = NULL;
-	const struct step *failed = NULL;
 
 	if (!spec_only_has(&step->spec->only, cell->run->def, cell->spec)) {
 		step_end(step, OUTCOME_SKIPPED, false, "not for this cell (only)");
@@ -335,18 +334,18 @@ static bool step_is_skipped(struct step *step)
 		step_end(step, stop_outcome(cell->stop), false, reason);
 		return true;
 	}
-	earlier_failed(cell, step->index, &failed);
-	if (step->spec->when == WHEN_OK && failed) {
-		reason = xasprintf(
-			"step %s is %s", failed->spec->name, outcome_name(failed->outcome));
+	if (step->spec->when == WHEN_OK && bad) {
+		reason = xasprintf("step %s is %s", bad->spec->name, outcome_name(bad->outcome));
 		step_end(step, OUTCOME_SKIPPED, true, reason);
 		return true;
 	}
-	if (step->spec->when == WHEN_FAILED && (!failed || failed->outcome == OUTCOME_CANCELLED)) {
+	if (step->spec->when == WHEN_FAILED && !earlier_bad(step, true)) {
 		step_end(step, OUTCOME_SKIPPED, false, "no step before it failed");
 		return true;
 	}
-	return false;
+	if (step->cancelled)
+		step_end(step, OUTCOME_CANCELLED, false, step->cancelled);
+	return step->cancelled;
 }
 
 static void step_begin(struct step *step)
@@ -505,6 +504,23 @@ void cell_stop(struct cell *cell, enum stop_reason reason, const char *why)
 			step_end(&cell->steps[i], outcome, false, why);
 	cell->current = (unsigned)cell->n_steps;
 	cell_enter_ended(cell, outcome, false, why);
+}
+
+void step_cancel(struct step *step, const char *why)
+{
+	struct attempt *a = open_attempt(step);
+
+	if (step->state == LIFE_ENDED)
+		return;
+	if (!step->cancelled)
+		step->cancelled = xstrdup(why);
+	if (a)
+		attempt_stop(a, STOP_CANCELLED, why);
+	else if (step->state == LIFE_RUNNING) /* it waits to be tried again */
+		step_end(step, OUTCOME_CANCELLED, false, why);
+	record_cell(step->cell);
+	step->cell->settled = false;
+	run_touch(step->cell->run);
 }
 
 void cell_interrupt(struct cell *cell)

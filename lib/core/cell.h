@@ -9,7 +9,10 @@ void cell_fini(struct cell *cell);
 void cells_advance(struct run *run);
 /* Ends what has not ended: at once where nothing runs, else by stopping the attempt. */
 void cell_stop(struct cell *cell, enum stop_reason reason, const char *why);
-/* The same from the step on that is given; earlier ones have ended. */
+/* Ends this step alone, now or, where it has not begun, when its turn comes: the cell goes on as
+ * `when` of the later steps says. No-op where it has ended. */
+void step_cancel(struct step *step, const char *why);
+/* What follows the end of its last attempt. */
 void step_attempt_ended(struct step *step, struct attempt *a);
 void stage_deadline_fired(struct core *core, struct timer *t);
 

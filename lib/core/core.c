@@ -280,8 +280,13 @@ static void resume_run(struct core *core, struct run *run)
 
 		if (!cell->part || cell->state != LIFE_RUNNING)
 			continue;
-		if (cell->current < cell->n_steps)
-			resume_step(core, &cell->steps[cell->current]);
+		if (cell->current < cell->n_steps) {
+			struct step *step = &cell->steps[cell->current];
+
+			resume_step(core, step);
+			if (step->cancelled && step->state == LIFE_RUNNING)
+				step_cancel(step, step->cancelled);
+		}
 		if (cell->stop)
 			cell_stop(cell, cell->stop, cell->stop_why);
 	}

@@ -107,7 +107,8 @@ struct core_only { /* --only KEY=VALUE */
 /* result {"run": "nightly#129"} */
 void core_start(struct core *core, struct core_op *op, const char *job,
 	const struct core_only *only, size_t n_only);
-/* REF: a run, a cell, a step. result {} */
+/* REF: a run, a stage, a cell: what has not ended of it; a step or an attempt: that alone, and the
+ * cell goes on as `when` of its later steps says. result {} */
 void core_cancel(struct core *core, struct core_op *op, const char *ref);
 /* REF: a run, a cell or a step that waits for a person's word; where several below it do, it is a
  * usage error that names them. `hash`: of the plan that the person has seen, refused where it is

@@ -88,6 +88,7 @@ static void load_step(struct step *step, const cJSON *json)
 	step->outcome = outcome_parse(json_string(json, "outcome"));
 	step->reason = xstrdup(json_string(json, "reason"));
 	step->blocked = json_bool(json, "blocked", false);
+	step->cancelled = xstrdup(json_string(json, "cancelled"));
 	if (outputs)
 		step->outputs = cJSON_Duplicate(outputs, true);
 }

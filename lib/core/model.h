@@ -110,7 +110,8 @@ struct step {
 	enum outcome outcome;
 	char *reason;
 	bool blocked;
-	cJSON *outputs; /* KEY: VALUE written to $NIGHTJAR_OUTPUT; NULL: none */
+	char *cancelled; /* somebody asked for the end of this step alone: why */
+	cJSON *outputs;	 /* KEY: VALUE written to $NIGHTJAR_OUTPUT; NULL: none */
 	struct attempt **attempts;
 	size_t n_attempts, cap_attempts;
 	struct timer retry;			 /* the next attempt's time */

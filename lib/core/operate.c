@@ -318,6 +318,17 @@ void core_start(struct core *core, struct core_op *op, const char *job_name,
  * -------------------------------------------------------------------------------------------------
  */
 
+/* Of an attempt: only if that very one is under way. */
+static bool cancel_step(struct step *step, unsigned attempt, const char *why)
+{
+	if (step->state == LIFE_ENDED || (attempt && attempt != step->n_attempts))
+		return false;
+	if (attempt && step->attempts[attempt - 1]->state == ATTEMPT_ENDED)
+		return false;
+	step_cancel(step, why);
+	return true;
+}
+
 static unsigned cancel_cells(struct run *run, const struct ref_target *t, const char *why)
 {
 	unsigned n = 0;
@@ -327,11 +338,22 @@ static unsigned cancel_cells(struct run *run, const struct ref_target *t, const 
 
 		if (!cell->part || cell->state == LIFE_ENDED || !ref_target_has_cell(t, cell))
 			continue;
+		if (t->step >= 0) {
+			n += cancel_step(&cell->steps[t->step], t->attempt, why);
+			continue;
+		}
 		cell_stop(cell, STOP_CANCELLED, why);
 		n++;
 	}
 	run_touch(run);
 	return n;
+}
+
+static char *nothing_to_cancel(const struct ref_target *t, const char *ref)
+{
+	if (t->attempt)
+		return xasprintf("%s does not run: it has ended already, or not begun", ref);
+	return xasprintf("%s has ended already", ref);
 }
 
 static struct run *active_run(struct core *core, const struct ref *ref)
@@ -376,8 +398,8 @@ void core_cancel(struct core *core, struct core_op *op, const char *ref_text)
 		why = xasprintf("cancelled by %s%s%s", op->who ? op->who : "somebody",
 			op->reason ? ": " : "", op->reason ? op->reason : "");
 		if (cancel_cells(run, &target, why) == 0) {
-			op_answer(core, op, CORE_E_REFUSED,
-				xasprintf("%s has ended already", ref_text), NULL);
+			op_answer(core, op, CORE_E_REFUSED, nothing_to_cancel(&target, ref_text),
+				NULL);
 		} else {
 			note_operation(core, op, "cancel", ref_text);
 			if (core->store == STORE_READY)

@@ -289,6 +289,8 @@ static cJSON *steps_to_json(const struct cell *cell)
 		json_set_bool(o, "blocked", s->blocked);
 		if (s->outputs)
 			json_set(o, "outputs", cJSON_Duplicate(s->outputs, true));
+		if (s->cancelled)
+			json_set_string(o, "cancelled", s->cancelled);
 		if (i == cell->current && cell->stop) {
 			json_set_string(o, "stop", stop_reason_name(cell->stop));
 			json_set_string(o, "stop_why", cell->stop_why);

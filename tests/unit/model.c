@@ -64,9 +64,9 @@ void model_watch(struct model *m, struct sim *sim)
 	model_slots_watch(m->slots, sim);
 }
 
-void model_cancelled(struct model *m, const char *run)
+void model_cancelled(struct model *m, const char *ref)
 {
-	m->cancelled = strv_add(m->cancelled, &m->n_cancelled, xstrdup(run));
+	m->cancelled = strv_add(m->cancelled, &m->n_cancelled, xstrdup(ref));
 }
 
 void model_clock_set(struct model *m)
@@ -381,6 +381,20 @@ static void check_step_order(struct model *m, const struct action_place *p, cons
 		broken(m, "a step that waits for a failure, without one");
 }
 
+static void check_cancelled(struct model *m, const cJSON *run, const struct spec_stage *stage,
+	const struct action_place *p)
+{
+	_cleanup_free_ char *ref =
+		xasprintf("%s/%s/%s", run_text(run), stage->name, stage->steps[p->step].name);
+
+	for (size_t i = 0; i < m->n_cancelled; i++) {
+		size_t n = strlen(m->cancelled[i]);
+
+		if (strncmp(ref, m->cancelled[i], n) == 0 && (ref[n] == '\0' || ref[n] == '/'))
+			broken(m, "an effect of what was cancelled: %s", m->cancelled[i]);
+	}
+}
+
 static void effect(void *self, const struct action_place *p, uint64_t epoch)
 {
 	struct model *m = self;
@@ -402,11 +416,9 @@ static void effect(void *self, const struct action_place *p, uint64_t epoch)
 			(unsigned long long)sim_epoch(m->sim), key);
 	if (!row_is(run, "running") || !row_is(cell, "running") || !is_part(run, p->cell))
 		broken(m, "an effect of what does not run: %s", key);
-	for (size_t i = 0; i < m->n_cancelled; i++)
-		if (str_eq(m->cancelled[i], run_text(run)))
-			broken(m, "an effect of a cancelled run: %s", m->cancelled[i]);
 	def = definition_of(m, run);
 	stage = &def->stages[spec_cell_at(def, p->cell)->stage];
+	check_cancelled(m, run, stage, p);
 	v = verdict_of(m, run, def, spec_cell_at(def, p->cell));
 	if (v.open || v.blocked || v.unwanted)
 		broken(m, "%s/%s runs before its needs allow it", run_text(run),

@@ -14,8 +14,8 @@ void model_watch(struct model *m, struct sim *sim);
 
 /* From now on a job's slots may count anew: it was edited, paused, resumed. NULL: every job's. */
 void model_slots_edited(struct model *m, const char *job);
-/* A run was cancelled, and that was answered. */
-void model_cancelled(struct model *m, const char *run);
+/* A run, a stage or a step ("j#1/g0/s1") was cancelled, and that was answered. */
+void model_cancelled(struct model *m, const char *ref);
 /* The wall clock was set: durations by it say nothing. */
 void model_clock_set(struct model *m);
 

@@ -136,6 +136,7 @@ static void retry(struct night *n)
 
 static void cancel(struct night *n)
 {
+	static const char *const refs[] = {"", "", "", "/g0", "/g0/s0", "/g0/s1", "/g1/s0"};
 	_cleanup_free_ char *run = some_run(n), *ref = NULL, *answer = NULL;
 	struct core *core = some_core(n);
 	int leader = sim_leader(n->sim);
@@ -144,14 +145,14 @@ static void cancel(struct night *n)
 
 	if (!core || !run)
 		return;
-	ref = sim_chance(n->sim, 500) ? xasprintf("%s/g0", run) : xstrdup(run);
+	ref = xasprintf("%s%s", run, refs[sim_random(n->sim) % ARRAY_SIZE(refs)]);
 	a = ask(n, "cancel");
 	core_cancel(core, &a->op, ref);
 	answer = hear(n, a, core);
 	/* while the store is away it acts at once, and its record may be lost with the leadership
 	 */
-	if (answer && recorded && str_eq(ref, run))
-		model_cancelled(n->model, run);
+	if (answer && recorded)
+		model_cancelled(n->model, ref);
 }
 
 static void pause_or_resume(struct night *n)
