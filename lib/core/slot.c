@@ -291,12 +291,16 @@ static void slots_fire(struct core *core, struct job *job, const usec_t *slots, 
 }
 
 /* Missed slots: which of them `catch_up` still runs. The last ones that it may, in a ring. */
-#define MISSED_MAX 64
 struct missed {
-	usec_t keep[MISSED_MAX];
-	size_t n, most;
+	usec_t *keep;
+	size_t first, n, most;
 	struct flood rest;
 };
+
+static usec_t missed_at(const struct missed *m, size_t i)
+{
+	return m->keep[(m->first + i) % m->most];
+}
 
 static void missed_add(struct missed *m, usec_t slot, bool in_window)
 {
@@ -304,12 +308,14 @@ static void missed_add(struct missed *m, usec_t slot, bool in_window)
 		flood_add(&m->rest, slot);
 		return;
 	}
+	if (!m->keep)
+		m->keep = xcalloc(m->most, sizeof(*m->keep));
 	if (m->n == m->most) {
-		flood_add(&m->rest, m->keep[0]);
-		memmove(m->keep, m->keep + 1, (m->n - 1) * sizeof(m->keep[0]));
+		flood_add(&m->rest, missed_at(m, 0));
+		m->first = (m->first + 1) % m->most;
 		m->n--;
 	}
-	m->keep[m->n++] = slot;
+	m->keep[(m->first + m->n++) % m->most] = slot;
 }
 
 static size_t catch_up_most(const struct spec_job *spec)
@@ -320,7 +326,7 @@ static size_t catch_up_most(const struct spec_job *spec)
 	case CATCH_UP_LAST:
 		return 1;
 	case CATCH_UP_ALL:
-		return MIN(spec->catch_up_max, (unsigned)MISSED_MAX);
+		return spec->catch_up_max;
 	}
 	return 0;
 }
@@ -376,14 +382,15 @@ void job_slots_due(struct core *core, struct job *job)
 	if (!job->paused)
 		look_at_slots(core, job, &on_time, &missed);
 	if (spec->catch_up == CATCH_UP_LAST && on_time.n > 0 && missed.n > 0) {
-		flood_add(&missed.rest, missed.keep[0]);
+		flood_add(&missed.rest, missed_at(&missed, 0));
 		missed.n = 0;
 	}
 	skip_slots(core, job, &missed.rest, missed_reason(spec));
 	for (size_t i = 0; i < missed.n; i++)
-		slot_fire(core, job, missed.keep[i], TRIGGER_CATCH_UP);
+		slot_fire(core, job, missed_at(&missed, i), TRIGGER_CATCH_UP);
 	slots_fire(core, job, on_time.slots, on_time.n);
 	free(on_time.slots);
+	free(missed.keep);
 	if (!job->stored) {
 		record_job(core, job);
 		job->stored = true;

@@ -151,10 +151,12 @@ static bool check_word(
 static bool check_least(struct loader *l, const struct path *path, const struct key *key,
 	const struct node *n, double v)
 {
+	double most = key->most > 0 ? key->most : INT_MOST;
+
 	if (v < key->least)
 		path_error(l, path, n, "%g is too small, it must be at least %g", v, key->least);
-	else if (v > INT_MOST)
-		path_error(l, path, n, "%.0f is too large, it must be at most %d", v, INT_MOST);
+	else if (v > most)
+		path_error(l, path, n, "%.0f is too large, it must be at most %.0f", v, most);
 	else
 		return true;
 	return false;

@@ -9,8 +9,8 @@ enum key_type {
 	KEY_TEMPLATE, /* a string with ${...} */
 	KEY_NAME,     /* name_is_valid() */
 	KEY_BOOL,
-	KEY_INT,    /* at least `least` */
-	KEY_NUMBER, /* an integer or a float, at least `least` */
+	KEY_INT,    /* at least `least`, at most `most` */
+	KEY_NUMBER, /* an integer or a float, with the same bounds */
 	KEY_DURATION,
 	KEY_CRON,
 	KEY_ZONE,
@@ -47,7 +47,7 @@ struct key {
 	enum key_type type;
 	const char *fallback; /* the default as text, for the doc; NULL: none */
 	bool required;
-	double least;
+	double least, most;	  /* most 0: as much as there is room for */
 	const char *const *words; /* NULL-terminated */
 	const char *into;	  /* KEY_GROUP(S): the section of what is inside */
 	const char *doc;	  /* one line */

@@ -251,6 +251,10 @@ static const struct missed {
 	{"'catch_up': 'last', 'catch_up_window': '5m'", 3, 40, 0, NULL, NULL, 4},
 	{"'catch_up': 'all'", 3, 40, 4, "01:00", "04:00", 0},
 	{"'catch_up': 'all', 'catch_up_max': 2", 3, 40, 2, "03:00", "04:00", 2},
+	{"'catch_up': 'all', 'catch_up_max': 100, 'catch_up_window': '200h'", 149, 40, 100, "03:00",
+		"06:00", 50},
+	{"'catch_up': 'all', 'catch_up_max': 1000, 'catch_up_window': '2000h'", 1999, 40, 1000,
+		"17:00", "08:00", 1000},
 	{"'catch_up': 'all', 'catch_up_window': '2h'", 3, 40, 2, "03:00", "04:00", 2},
 	/* a start up to start_grace late is simply late: then the others are not the last */
 	{"'catch_up': 'none', 'start_grace': '15m'", 3, 40, 1, "04:00", "04:00", 3},

@@ -82,6 +82,8 @@ static const struct {
 	{JOB("'overlap':'skp'"), "jobs.j.overlap: \"skp\" is none of skip, queue, allow, "
 				 "cancel_other, did you mean \"skip\"?"},
 	{JOB("'catch_up_max':0"), "jobs.j.catch_up_max: 0 is too small, it must be at least 1"},
+	{JOB("'catch_up_max':1001"),
+		"jobs.j.catch_up_max: 1001 is too large, it must be at most 1000"},
 	{STAGE("'max_parallel':2000000000"),
 		AT ".max_parallel: 2000000000 is too large, it must be at most 1000000000"},
 	{JOB("'retry':{'factor':0.5}"),
