@@ -205,6 +205,18 @@ static void load_action(struct run *run, const cJSON *row)
 	}
 }
 
+static void load_retried(struct run *run, const cJSON *retried)
+{
+	const cJSON *number;
+
+	run->retried = xcalloc((size_t)cJSON_GetArraySize(retried) + 1, sizeof(*run->retried));
+	cJSON_ArrayForEach(number, retried)
+	{
+		if (cJSON_IsNumber(number) && number->valuedouble >= 1)
+			run->retried[run->n_retried++] = (uint64_t)number->valuedouble;
+	}
+}
+
 static void load_only(struct run *run, const cJSON *only)
 {
 	const cJSON *index, *prior = json_get(only, "prior");
@@ -221,6 +233,7 @@ static void load_only(struct run *run, const cJSON *only)
 	}
 	if (cJSON_IsObject(prior))
 		run->prior = cJSON_Duplicate(prior, true);
+	load_retried(run, json_get(only, "retried"));
 }
 
 /* What is not in rows but follows from them. */

@@ -89,6 +89,8 @@ struct run {
 	struct timer deadline;
 	char *retry_of; /* uuid */
 	char *retry_of_name;
+	uint64_t *retried; /* of a retry: the numbers of all runs that it goes back to */
+	size_t n_retried;
 	char *commit;
 	char *who, *why;
 	cJSON *prior;	    /* of a retry: cell name -> outcome in the older run, where not ok */

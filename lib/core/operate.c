@@ -455,13 +455,22 @@ static enum outcome outcome_in(const struct run *run, const struct cell *cell)
 	return cell->outcome;
 }
 
+/* Is it a retry of the old run, or of a retry of it, and so on? */
+static bool goes_back_to(const struct run *run, const struct run *old)
+{
+	for (size_t i = 0; i < run->n_retried; i++)
+		if (run->retried[i] == old->number)
+			return true;
+	return false;
+}
+
 static bool retry_is_active(const struct job *job, const struct run *old, const struct run **ret)
 {
 	list_for_each(node, &job->runs)
 	{
 		const struct run *run = list_entry(node, struct run, in_job);
 
-		if (run == old || str_eq(run->retry_of, old->id)) {
+		if (run->number == old->number || goes_back_to(run, old)) {
 			*ret = run;
 			return true;
 		}
@@ -502,6 +511,10 @@ static void make_retry(struct core *core, struct core_op *op, struct run *old, c
 
 	run->retry_of = xstrdup(old->id);
 	run->retry_of_name = xstrdup(old->name);
+	run->retried = xcalloc(old->n_retried + 1, sizeof(*run->retried));
+	for (size_t i = 0; i < old->n_retried; i++)
+		run->retried[run->n_retried++] = old->retried[i];
+	run->retried[run->n_retried++] = old->number;
 	run->prior = cJSON_CreateObject();
 	for (unsigned i = 0; i < run->def->n_cells; i++) {
 		struct cell *cell = &run->cells[i];
@@ -612,9 +625,33 @@ void core_drain(struct core *core, struct core_op *op)
 	list_append(&core->drains, &op->link);
 }
 
+/* An intent that is, or will be, durable: its effect follows as soon as it may. */
+static bool is_about_to_act(const struct cell *cell)
+{
+	const struct step *s = cell->current < cell->n_steps ? &cell->steps[cell->current] : NULL;
+	const struct attempt *a = s && s->n_attempts ? s->attempts[s->n_attempts - 1] : NULL;
+
+	return a && (a->state == ATTEMPT_INTENT || a->state == ATTEMPT_ARMED);
+}
+
+static bool nothing_runs(const struct core *core)
+{
+	if (core->n_running > 0 || core->unit || !list_empty(&core->units))
+		return false;
+	list_for_each(node, &core->runs)
+	{
+		const struct run *run = list_entry(node, struct run, in_core);
+
+		for (unsigned i = 0; i < run->def->n_cells; i++)
+			if (is_about_to_act(&run->cells[i]))
+				return false;
+	}
+	return true;
+}
+
 void operations_drained(struct core *core)
 {
-	if (!core->draining || core->n_running > 0 || !list_empty(&core->units))
+	if (!core->draining || !nothing_runs(core))
 		return;
 	while (!list_empty(&core->drains)) {
 		struct core_op *op = list_entry(list_first(&core->drains), struct core_op, link);
@@ -626,6 +663,5 @@ void operations_drained(struct core *core)
 
 bool core_is_drained(const struct core *core)
 {
-	return core->draining && core->n_running == 0 && !core->unit && list_empty(&core->units) &&
-	       list_empty(&core->drains);
+	return core->draining && list_empty(&core->drains) && nothing_runs(core);
 }

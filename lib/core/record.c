@@ -234,8 +234,8 @@ void record_slot(struct core *core, const struct job *job, usec_t slot, const st
 	put_row(core, TABLE_SLOT, xasprintf("%s %lld", job->name, (long long)slot), row);
 }
 
-/* NULL where every cell is part of the run; else the indices, and what else was so in an older
- * run. */
+/* NULL where every cell is part of the run; else the indices, and of a retry what else was so in
+ * the older run, and which runs it goes back to. */
 static cJSON *only_cells(const struct run *run)
 {
 	cJSON *only, *cells;
@@ -249,6 +249,12 @@ static cJSON *only_cells(const struct run *run)
 			cJSON_AddItemToArray(cells, cJSON_CreateNumber(i));
 	if (run->prior)
 		json_set(only, "prior", cJSON_Duplicate(run->prior, true));
+	if (run->n_retried) {
+		cJSON *retried = json_set(only, "retried", cJSON_CreateArray());
+
+		for (size_t i = 0; i < run->n_retried; i++)
+			cJSON_AddItemToArray(retried, cJSON_CreateNumber((double)run->retried[i]));
+	}
 	return only;
 }
 

@@ -65,6 +65,7 @@ void run_free(struct run *run)
 	free(run->reason);
 	free(run->retry_of);
 	free(run->retry_of_name);
+	free(run->retried);
 	free(run->commit);
 	free(run->who);
 	free(run->why);

@@ -243,6 +243,7 @@ struct sim *sim_new(const struct sim_options *o)
 	sim->dice = o->seed;
 	sim->start = o->start - USEC_HOUR;
 	sim->boot = USEC_HOUR;
+	sim->secrets_take = 200;
 	memcpy(sim->specs, specs, sim->n_kinds * sizeof(*specs));
 	sim->specs[sim->n_kinds++] = kind_made_up.spec;
 	list_init(&sim->processes);

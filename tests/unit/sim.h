@@ -70,6 +70,8 @@ void sim_store_away(struct sim *sim);
 void sim_store_back(struct sim *sim);
 /* Effects are not allowed, though commits go through: as when renewals are late. */
 void sim_lease_over(struct sim *sim, bool over);
+/* So long it takes to read secrets from now on. */
+void sim_secrets_take(struct sim *sim, usec_t span);
 /* Moves the wall clock alone. */
 void sim_jump(struct sim *sim, usec_t by);
 

@@ -38,11 +38,16 @@ static void fetch_cut(struct sim *sim, struct happening *h)
 	answer_fetch(container_of(h, struct fetch, h), "the daemon died");
 }
 
+void sim_secrets_take(struct sim *sim, usec_t span)
+{
+	sim->secrets_take = span;
+}
+
 static void port_fetch(void *self, struct secrets_request *r)
 {
 	struct host *host = self;
 	struct fetch *f = xnew(struct fetch);
-	usec_t in = 200;
+	usec_t in = host->sim->secrets_take;
 
 	f->request = r;
 	if (sim_chance(host->sim, host->sim->options.faults))

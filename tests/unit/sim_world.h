@@ -97,6 +97,7 @@ struct sim {
 	} reports[64];
 	size_t n_reports;
 	struct list processes, calls;
+	usec_t secrets_take;
 	unsigned n_asked;
 };
 

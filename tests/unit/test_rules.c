@@ -332,6 +332,87 @@ static void a_clock_wrong_by_years_at_a_restart_makes_nobody_wait_for_years(void
 	sim_free(sim);
 }
 
+/* --- a retry of a retry ------------------------------------------------------------------- */
+
+static struct sim_script third_run_hangs(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
+{
+	return (struct sim_script){.code = 1, .hangs = sim_count(sim, TABLE_RUN) == 3};
+}
+
+/* n#1 failed, n#2 retries it, n#3 retries one of them and is active: what may be retried again? */
+static const struct chain {
+	const char *second_only, *third_of, *third_only;
+	const char *first, *second; /* the answers to a retry of n#1, of n#2 */
+} chains[] = {
+	{NULL, "n#2", NULL, "error: n#3 is active", "error: n#3 is active"},
+	{NULL, "n#1", NULL, "error: n#3 is active", "n#4"},
+	{"e=x", "n#1", "e=y", "error: n#3 is active", "n#4"},
+};
+
+static void a_run_is_not_retried_beside_a_newer_retry_of_it(void **state)
+{
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(chains); i++) {
+		const struct chain *c = &chains[i / 2];
+		struct sim *sim = sim_new(&(struct sim_options){
+			.seed = 7,
+			.start = instant("2026-03-01T00:00:00Z"),
+			.script = third_run_hangs,
+		});
+		_cleanup_free_ char *first = NULL, *second = NULL, *third = NULL;
+
+		sim_configure(sim,
+			HEAD "'overlap': 'allow', 'stages': [{'name': 'a', 'matrix': {'e': ['x', "
+			     "'y']}, 'steps': [{'name': 's', 'run': ['x']}]}]}]}");
+		run_it(sim, NULL);
+		free(sim_retry_only(sim, "n#1", c->second_only));
+		sim_settle(sim);
+		third = sim_retry_only(sim, c->third_of, c->third_only);
+		assert_string_equal(third, "n#3");
+		sim_run_for(sim, USEC_MINUTE);
+		if (i % 2)
+			sim_crash(sim);
+		first = sim_retry(sim, "n#1");
+		assert_string_equal(first, c->first);
+		second = sim_retry(sim, "n#2");
+		assert_string_equal(second, c->second);
+		sim_free(sim);
+	}
+}
+
+/* --- drain -------------------------------------------------------------------------------- */
+
+/* Its intent is durable, its secrets are still being read: it will begin. */
+static void a_drain_waits_for_what_is_about_to_begin(void **state)
+{
+	struct sim *sim = night(HEAD
+		"'stages': [{'name': 'a', 'steps': [{'name': 'one', 'run': ['x'], 'secrets': "
+		"['PASS']}, {'name': 'two', 'run': ['x']}]}]}]}",
+		"");
+	struct sim_asked *a = sim_ask(sim, "drain");
+
+	sim_secrets_take(sim, 5 * USEC_SEC);
+	free(sim_start(sim, "n", NULL));
+	sim_run_for(sim, 2 * USEC_SEC);
+	assert_int_equal(sim_starts(sim, NULL), 0);
+	core_drain(sim_core(sim), &a->op);
+	sim_run_for(sim, USEC_SEC);
+	assert_false(a->done);
+	sim_run_for(sim, 5 * USEC_SEC);
+	assert_int_equal(sim_starts(sim, NULL), 1);
+	assert_false(a->done);
+	sim_run_for(sim, 10 * USEC_SEC);
+	assert_true(a->done);
+	assert_true(core_is_drained(sim_core(sim)));
+	assert_int_equal(sim_starts(sim, NULL), 1); /* the next step is the next daemon's */
+	free(a->answer);
+	free(a);
+	sim_crash(sim);
+	sim_settle(sim);
+	expect(sim, "n#1", NULL, "ok");
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +422,8 @@ int main(void)
 		cmocka_unit_test(a_cell_that_is_stopped_between_two_steps_is_not_ok),
 		cmocka_unit_test(a_need_narrowed_away_skips_the_cell_with_that_reason),
 		cmocka_unit_test(in_a_retry_the_outcome_in_the_older_run_counts),
+		cmocka_unit_test(a_run_is_not_retried_beside_a_newer_retry_of_it),
+		cmocka_unit_test(a_drain_waits_for_what_is_about_to_begin),
 		cmocka_unit_test(retries_wait_as_delay_factor_and_max_delay_say),
 		cmocka_unit_test(a_retry_comes_at_its_time_also_after_a_restart),
 		cmocka_unit_test(a_cancelled_run_stays_so_over_a_restart),
