@@ -18,16 +18,16 @@ VERSION = "0.15.0"
 def install(folder, python):
     folder = Path(folder).resolve()
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    place = folder / f"mirror/registry.terraform.io/flovouin/metabase/{VERSION}/linux_{machine}"
-    place.mkdir(parents=True, exist_ok=True)
     home = folder / "home"  # the framework keeps its certificate in one
-    home.mkdir(exist_ok=True)
-    program = place / f"terraform-provider-metabase_v{VERSION}"
+    home.mkdir(parents=True, exist_ok=True)
     script = Path(__file__).resolve().parent / "terraform-provider-metabase"
-    new = folder / "provider.new"
-    new.write_text(f"#!/bin/sh\nHOME='{home}' exec '{python}' -B '{script}' \"$@\"\n")
-    os.chmod(new, 0o755)
-    new.replace(program)
+    for registry in ("registry.terraform.io", "registry.opentofu.org"):
+        place = folder / f"mirror/{registry}/flovouin/metabase/{VERSION}/linux_{machine}"
+        place.mkdir(parents=True, exist_ok=True)
+        new = folder / "provider.new"
+        new.write_text(f"#!/bin/sh\nHOME='{home}' exec '{python}' -B '{script}' \"$@\"\n")
+        os.chmod(new, 0o755)
+        new.replace(place / f"terraform-provider-metabase_v{VERSION}")
     file = folder / "terraform.rc"
     file.write_text("disable_checkpoint = true\nprovider_installation {\n"
                     f'  filesystem_mirror {{\n    path = "{folder}/mirror"\n  }}\n}}\n')
