@@ -4,6 +4,7 @@
 #include "core/attempt.h"
 #include "core/cell.h"
 #include "core/event.h"
+#include "core/need.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/slot.h"
@@ -19,6 +20,8 @@ void cell_init(struct cell *cell, struct run *run, unsigned index)
 	cell->spec = spec_cell_at(run->def, index);
 	cell->stage = &run->stages[cell->spec->stage];
 	cell->part = true;
+	list_init(&cell->todo);
+	list_append(&run->todo, &cell->todo);
 	stage = &run->def->stages[cell->spec->stage];
 	cell->n_steps = stage->n_steps;
 	cell->steps = xcalloc(stage->n_steps, sizeof(*cell->steps));
@@ -105,23 +108,6 @@ static void set_reason(char **reason, const char *text)
 	*reason = copy;
 }
 
-/* Those that wait for this one are looked at again, and no others: ten thousand cells are many. */
-static void wake_dependents(const struct cell *cell)
-{
-	const struct run *run = cell->run;
-
-	for (size_t s = 0; s < run->def->n_stages; s++) {
-		const struct spec_stage *stage = &run->def->stages[s];
-		bool needed = false;
-
-		for (size_t k = 0; k < stage->n_needs; k++)
-			needed |= stage->needs[k].stage == cell->spec->stage;
-		for (size_t i = 0; needed && i < stage->n_cells; i++)
-			if (spec_cells_join(run->def, &stage->cells[i], cell->spec))
-				run->cells[stage->cells[i].index].settled = false;
-	}
-}
-
 static void cell_enter_ended(
 	struct cell *cell, enum outcome outcome, bool blocked, const char *reason)
 {
@@ -141,7 +127,7 @@ static void cell_enter_ended(
 	record_cell(cell);
 	cell_notice(cell, EVENT_CELL_ENDED, "%s/%s %s%s%s", cell->run->name, cell->spec->name,
 		outcome_name(outcome), reason ? ": " : "", reason ? reason : "");
-	wake_dependents(cell);
+	needs_cell_ended(cell);
 	fail_fast(cell);
 	run_touch(cell->run);
 }
@@ -194,85 +180,25 @@ enum readiness {
 	READY_NOT_WANTED,
 };
 
-/* What the matching cells of one need say together. */
-struct need_sum {
-	unsigned n, n_open, n_failed, n_not_ok, n_away;
-	const struct cell *bad; /* one that is not ok */
-	enum outcome bad_outcome;
-};
-
-/* The outcome that counts for a cell that is no part of the run: the older run's, in a retry. */
-static enum outcome prior_outcome(const struct run *run, const struct cell *cell)
+static enum readiness need_readiness(const struct cell *cell, size_t k, char **ret_reason)
 {
-	const cJSON *o =
-		run->prior ? cJSON_GetObjectItemCaseSensitive(run->prior, cell->spec->name) : NULL;
+	const struct spec_job *def = cell->run->def;
+	const struct spec_need *need = &def->stages[cell->spec->stage].needs[k];
+	const char *stage = def->stages[need->stage].name;
+	const struct need_sum *sum = need_sum(cell, k);
 
-	return o ? outcome_parse(o->valuestring) : OUTCOME_OK;
-}
-
-static bool is_well(const struct cell *c, enum outcome o)
-{
-	return o == OUTCOME_OK || (o == OUTCOME_SKIPPED && c->part && !c->blocked);
-}
-
-static void need_count(struct need_sum *sum, const struct run *run, const struct cell *c)
-{
-	enum outcome o = c->part ? c->outcome : prior_outcome(run, c);
-
-	if (!c->part && run->trigger != TRIGGER_RETRY) {
-		sum->n_away++;
-		return;
-	}
-	sum->n++;
-	if (c->part && c->state != LIFE_ENDED) {
-		sum->n_open++;
-		return;
-	}
-	if (outcome_is_failure(o))
-		sum->n_failed++;
-	if (!is_well(c, o)) {
-		sum->n_not_ok++;
-		if (!sum->bad) {
-			sum->bad = c;
-			sum->bad_outcome = o;
-		}
-	}
-}
-
-static struct need_sum need_sum(const struct cell *cell, const struct spec_need *need)
-{
-	const struct run *run = cell->run;
-	const struct spec_stage *stage = &run->def->stages[need->stage];
-	struct need_sum sum = {0};
-
-	for (size_t i = 0; i < stage->n_cells; i++) {
-		const struct spec_cell *other = &stage->cells[i];
-
-		if (spec_only_has(&need->only, run->def, other) &&
-			spec_cells_join(run->def, cell->spec, other))
-			need_count(&sum, run, &run->cells[other->index]);
-	}
-	return sum;
-}
-
-static enum readiness need_readiness(
-	const struct cell *cell, const struct spec_need *need, char **ret_reason)
-{
-	const char *stage = cell->run->def->stages[need->stage].name;
-	struct need_sum sum = need_sum(cell, need);
-
-	if (sum.n == 0 && sum.n_away > 0) {
+	if (sum->n == 0 && sum->n_away > 0) {
 		*ret_reason = xasprintf("its need %s is narrowed away", stage);
 		return READY_NOT_WANTED;
 	}
-	if (need->when == WHEN_OK && sum.n_not_ok > 0) {
-		*ret_reason = xasprintf("needs %s, which ended %s", sum.bad->spec->name,
-			outcome_name(sum.bad_outcome));
+	if (need->when == WHEN_OK && sum->n_not_ok > 0) {
+		*ret_reason = xasprintf("needs %s, which ended %s", sum->bad->spec->name,
+			outcome_name(sum->bad_outcome));
 		return READY_BLOCKED;
 	}
-	if (sum.n_open > 0)
+	if (sum->n_open > 0)
 		return READY_WAIT;
-	if (need->when == WHEN_FAILED && sum.n_failed == 0) {
+	if (need->when == WHEN_FAILED && sum->n_failed == 0) {
 		*ret_reason = xasprintf("nothing of %s failed", stage);
 		return READY_NOT_WANTED;
 	}
@@ -285,7 +211,7 @@ static enum readiness cell_readiness(const struct cell *cell, char **ret_reason)
 	enum readiness all = READY_GO;
 
 	for (size_t i = 0; i < stage->n_needs; i++) {
-		enum readiness r = need_readiness(cell, &stage->needs[i], ret_reason);
+		enum readiness r = need_readiness(cell, i, ret_reason);
 
 		if (r == READY_BLOCKED || r == READY_NOT_WANTED)
 			return r;
@@ -384,8 +310,7 @@ static void step_retry_fired(struct core *core, struct timer *t)
 
 	step->retry_at = 0;
 	attempt_begin(step);
-	step->cell->settled = false;
-	run_touch(step->cell->run);
+	cell_touch(step->cell);
 }
 
 void step_attempt_ended(struct step *step, struct attempt *a)
@@ -407,8 +332,7 @@ void step_attempt_ended(struct step *step, struct attempt *a)
 	}
 	record_attempt(a);
 	record_cell(step->cell);
-	step->cell->settled = false;
-	run_touch(step->cell->run);
+	cell_touch(step->cell);
 }
 
 /* --- the cells of a run
@@ -458,14 +382,20 @@ static void cell_advance(struct cell *cell)
 
 void cells_advance(struct run *run)
 {
-	for (unsigned i = 0; i < run->def->n_cells; i++) {
-		struct cell *cell = &run->cells[i];
+	while (!list_empty(&run->todo)) {
+		struct cell *cell = list_entry(list_first(&run->todo), struct cell, todo);
 
-		if (!cell->part || cell->settled || cell->state == LIFE_ENDED)
-			continue;
-		cell->settled = true;
-		cell_advance(cell);
+		list_remove(&cell->todo);
+		if (cell->part && cell->state != LIFE_ENDED)
+			cell_advance(cell);
 	}
+}
+
+void cell_touch(struct cell *cell)
+{
+	if (list_empty(&cell->todo))
+		list_append(&cell->run->todo, &cell->todo);
+	run_touch(cell->run);
 }
 
 void stage_deadline_fired(struct core *core, struct timer *t)
@@ -519,8 +449,7 @@ void step_cancel(struct step *step, const char *why)
 	else if (step->state == LIFE_RUNNING) /* it waits to be tried again */
 		step_end(step, OUTCOME_CANCELLED, false, why);
 	record_cell(step->cell);
-	step->cell->settled = false;
-	run_touch(step->cell->run);
+	cell_touch(step->cell);
 }
 
 void cell_interrupt(struct cell *cell)
@@ -565,12 +494,9 @@ char *cell_waits_for(const struct cell *cell)
 {
 	const struct spec_stage *stage = &cell->run->def->stages[cell->spec->stage];
 
-	for (size_t i = 0; i < stage->n_needs; i++) {
-		struct need_sum sum = need_sum(cell, &stage->needs[i]);
-
-		if (sum.n_open > 0)
+	for (size_t i = 0; i < stage->n_needs; i++)
+		if (need_sum(cell, i)->n_open > 0)
 			return xasprintf(
 				"waits for %s", cell->run->def->stages[stage->needs[i].stage].name);
-	}
 	return xstrdup("waits for its run to begin");
 }

@@ -4,8 +4,10 @@
 
 void cell_init(struct cell *cell, struct run *run, unsigned index);
 void cell_fini(struct cell *cell);
-/* Starts every cell of the run whose needs have ended, skips those that can or need not run, and
- * moves the running ones to their next step. */
+/* Something that it waits for changed: cells_advance() looks at it again. */
+void cell_touch(struct cell *cell);
+/* Of the cells touched, starts those of the run whose needs have ended, skips those that can or
+ * need not run, and moves the running ones to their next step. */
 void cells_advance(struct run *run);
 /* Ends what has not ended: at once where nothing runs, else by stopping the attempt. */
 void cell_stop(struct cell *cell, enum stop_reason reason, const char *why);

@@ -5,6 +5,7 @@
  *   slot.c      when jobs are due, catch-up, overlap
  *   run.c       a run from its definition to its outcome
  *   cell.c      cells and steps: what is ready, what is skipped and why
+ *   need.c      what the needs of cells have come to
  *   attempt.c   one try of a step: the kind's machine, its actions, retry
  *   gate.c      what a step waits for without holding a place: a check, a person's word
  *   check.c     health endpoints: polled, and what they say

@@ -48,7 +48,7 @@ struct job {
 	struct list runs; /* active ones, oldest first: run.in_job */
 	struct run *red;  /* the last ended run, where it was not ok; cancelled ones aside */
 	uint64_t judged;  /* the number of that last one, ok or not; 0: unknown */
-	struct usual_time *usual;
+	struct usual_time *usual; /* sorted by cell */
 	size_t n_usual, cap_usual;
 	bool stored; /* its row is as the fields say */
 };
@@ -69,6 +69,7 @@ struct stage {
 	usec_t started_at;
 	struct timer deadline;
 	struct run *run;
+	struct need *needs; /* in step with the definition's; NULL: not counted yet */
 	bool fail_fast_done;
 };
 
@@ -96,9 +97,10 @@ struct run {
 	cJSON *prior;	    /* of a retry: cell name -> outcome in the older run, where not ok */
 	struct cell *cells; /* def->n_cells */
 	struct stage *stages;
-	unsigned n_open; /* cells that are part and have not ended */
-	bool narrowed;	 /* some cells are no part of it */
-	bool detached;	 /* only for reading: in no list */
+	struct list todo; /* cells to look at */
+	unsigned n_open;  /* cells that are part and have not ended */
+	bool narrowed;	  /* some cells are no part of it */
+	bool detached;	  /* only for reading: in no list */
 	struct list in_core, in_job;
 	struct list dirty;	/* in core.dirty, or alone */
 	struct commit_wait end; /* of one in core.ended */
@@ -123,10 +125,10 @@ struct step {
 
 struct cell {
 	struct run *run;
+	struct list todo; /* in run.todo, or alone */
 	const struct spec_cell *spec;
 	struct stage *stage;
-	bool part;    /* of the run: not narrowed away */
-	bool settled; /* looked at since anything that it waits for changed */
+	bool part; /* of the run: not narrowed away */
 	enum life state;
 	enum outcome outcome;
 	char *reason;

@@ -434,8 +434,11 @@ static void retry_wish_free(void *context)
 	free(w);
 }
 
-static const struct cell *cell_named(const struct run *run, const char *name)
+/* Mostly it is where it was. */
+static const struct cell *cell_named(const struct run *run, const char *name, unsigned hint)
 {
+	if (hint < run->def->n_cells && str_eq(run->cells[hint].spec->name, name))
+		return &run->cells[hint];
 	for (unsigned i = 0; i < run->def->n_cells; i++)
 		if (str_eq(run->cells[i].spec->name, name))
 			return &run->cells[i];
@@ -487,7 +490,7 @@ static cJSON *retry_cells(
 
 	for (unsigned i = 0; i < spec->n_cells; i++) {
 		struct cell cell = {.spec = spec_cell_at(spec, i)};
-		const struct cell *was = cell_named(old, cell.spec->name);
+		const struct cell *was = cell_named(old, cell.spec->name, i);
 
 		if (was && outcome_in(old, was) != OUTCOME_OK &&
 			only_has_cell(&view, &cell, w->only, w->n_only))
@@ -496,18 +499,11 @@ static cJSON *retry_cells(
 	return cells;
 }
 
-static bool names_cell(const cJSON *cells, const char *name)
-{
-	const cJSON *item;
-
-	cJSON_ArrayForEach(item, cells) if (str_eq(item->valuestring, name)) return true;
-	return false;
-}
-
 static void make_retry(struct core *core, struct core_op *op, struct run *old, cJSON *cells)
 {
 	struct run *run = run_by_hand(core, op, old->job, TRIGGER_RETRY);
 	cJSON *result = cJSON_CreateObject();
+	const cJSON *next = cells->child; /* in the order of the run's cells */
 
 	run->retry_of = xstrdup(old->id);
 	run->retry_of_name = xstrdup(old->name);
@@ -518,10 +514,12 @@ static void make_retry(struct core *core, struct core_op *op, struct run *old, c
 	run->prior = cJSON_CreateObject();
 	for (unsigned i = 0; i < run->def->n_cells; i++) {
 		struct cell *cell = &run->cells[i];
-		const struct cell *was = cell_named(old, cell->spec->name);
+		const struct cell *was = cell_named(old, cell->spec->name, i);
 		enum outcome before = was ? outcome_in(old, was) : OUTCOME_OK;
 
-		cell->part = names_cell(cells, cell->spec->name);
+		cell->part = next && str_eq(next->valuestring, cell->spec->name);
+		if (cell->part)
+			next = next->next;
 		if (!cell->part && before != OUTCOME_OK)
 			json_set_string(run->prior, cell->spec->name, outcome_name(before));
 	}

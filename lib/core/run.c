@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "core/cell.h"
 #include "core/event.h"
+#include "core/need.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/slot.h"
@@ -33,6 +34,7 @@ struct run *run_new(struct core *core, struct job *job, struct spec_job *take_de
 	list_init(&run->in_core);
 	list_init(&run->in_job);
 	list_init(&run->dirty);
+	list_init(&run->todo);
 	run->stages = xcalloc(take_def->n_stages, sizeof(*run->stages));
 	for (size_t i = 0; i < take_def->n_stages; i++) {
 		run->stages[i].run = run;
@@ -57,6 +59,7 @@ void run_free(struct run *run)
 	timer_clear(run->core, &run->deadline);
 	for (size_t i = 0; i < run->def->n_stages; i++)
 		timer_clear(run->core, &run->stages[i].deadline);
+	needs_forget(run);
 	for (unsigned i = 0; i < run->def->n_cells; i++)
 		cell_fini(&run->cells[i]);
 	free(run->cells);
@@ -127,6 +130,7 @@ struct run *run_create(struct core *core, struct job *job, enum trigger trigger,
 
 void run_narrowed(struct run *run)
 {
+	needs_forget(run);
 	for (size_t i = 0; i < run->def->n_stages; i++)
 		run->stages[i].n_part = 0;
 	run->n_open = 0;

@@ -81,24 +81,47 @@ void job_free(struct core *core, struct job *job)
 	free(job);
 }
 
+/* The first whose name is not before this one. */
+static size_t usual_place(const struct job *job, const char *cell)
+{
+	size_t lo = 0, hi = job->n_usual;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (strcmp(job->usual[mid].cell, cell) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool usual_is(const struct job *job, size_t place, const char *cell)
+{
+	return place < job->n_usual && str_eq(job->usual[place].cell, cell);
+}
+
 int64_t job_usual(const struct job *job, const char *cell)
 {
-	for (size_t i = 0; i < job->n_usual; i++)
-		if (str_eq(job->usual[i].cell, cell))
-			return job->usual[i].ms;
-	return -1;
+	size_t i = usual_place(job, cell);
+
+	return usual_is(job, i, cell) ? job->usual[i].ms : -1;
 }
 
 /* A moving figure: the store's median at the load, then three parts old to one part new. */
 void job_set_usual(struct job *job, const char *cell, int64_t ms)
 {
-	for (size_t i = 0; i < job->n_usual; i++)
-		if (str_eq(job->usual[i].cell, cell)) {
-			job->usual[i].ms = (job->usual[i].ms * 3 + ms) / 4;
-			return;
-		}
+	size_t i = usual_place(job, cell);
+
+	if (usual_is(job, i, cell)) {
+		job->usual[i].ms = (job->usual[i].ms * 3 + ms) / 4;
+		return;
+	}
 	XGROW(job->usual, job->n_usual, job->cap_usual);
-	job->usual[job->n_usual++] = (struct usual_time){.cell = xstrdup(cell), .ms = ms};
+	memmove(job->usual + i + 1, job->usual + i, (job->n_usual - i) * sizeof(*job->usual));
+	job->usual[i] = (struct usual_time){.cell = xstrdup(cell), .ms = ms};
+	job->n_usual++;
 }
 
 /* --- from where slots count --------------------------------------------------------------- */

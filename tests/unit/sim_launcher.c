@@ -64,16 +64,21 @@ static bool same_place(const struct action_place *a, const struct action_place *
 	       str_eq(a->run_id, b->run_id) && str_eq(a->action, b->action);
 }
 
+static struct process **bucket_of(struct sim *sim, const struct action_place *p)
+{
+	unsigned h =
+		((p->cell * 31 + p->step) * 31 + p->attempt) * 31 + (unsigned char)p->run_id[35];
+
+	return &sim->process_buckets[h % SIM_BUCKETS];
+}
+
 static struct process *process_at(const struct host *host, const struct action_place *place)
 {
-	list_for_each(node, &host->sim->processes)
-	{
-		struct process *p = list_entry(node, struct process, link);
+	struct process *p = *bucket_of(host->sim, place);
 
-		if (p->host == host && same_place(&p->place, place))
-			return p;
-	}
-	return NULL;
+	while (p && (p->host != host || !same_place(&p->place, place)))
+		p = p->bucket;
+	return p;
 }
 
 static char *port_directory(void *self, const struct action_place *p)
@@ -232,6 +237,8 @@ static void begin_process(struct sim *sim, struct happening *h)
 	p->cell = xstrdup(l->cell_name);
 	p->started_at = host_now(host);
 	list_append(&sim->processes, &p->link);
+	p->bucket = *bucket_of(sim, &p->place);
+	*bucket_of(sim, &p->place) = p;
 	sim_trace(sim, "host %u: starts %s/%s/%s.%u %s", host->index, l->run_name, l->cell_name,
 		l->step_name, l->place.attempt, l->place.action);
 	if (sim->options.watcher.effect)

@@ -6,7 +6,7 @@
 #include "tests/unit/sim.h"
 
 #define SIM_HOSTS   2
-#define SIM_BUCKETS 1024
+#define SIM_BUCKETS 16384
 
 /* Something that will happen. */
 struct happening {
@@ -61,6 +61,7 @@ struct process {
 	unsigned boot; /* of the host */
 	struct action_place place;
 	char *cell;
+	struct process *bucket; /* the next one there */
 	struct sim_script script;
 	struct launch *watched[4];
 	usec_t started_at, ended_at;
@@ -97,6 +98,7 @@ struct sim {
 	} reports[64];
 	size_t n_reports;
 	struct list processes, calls;
+	struct process *process_buckets[SIM_BUCKETS];
 	usec_t secrets_take;
 	unsigned n_asked;
 };
