@@ -337,6 +337,12 @@ class Night:
         return self.show(run)
 
 
+def everything_kept(night):
+    """All that the store holds, as text."""
+    tables = [t for t, in night.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'nightjar'")]
+    return "\n".join(str(night.sql(f"SELECT t::text FROM nightjar.{t} t")) for t in tables)
+
+
 def write_profiles(folder, name, outputs):
     (folder / "profiles.yml").write_text(json.dumps({name: {
         "target": next(iter(outputs)), "outputs": outputs}}))

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from nightlib import Night, until
+from nightlib import Night, everything_kept, until
 
 SECRET = "s3cret-of-metabase-%41&more"
 
@@ -125,12 +125,6 @@ def play(night, http, more="", job="", begin=True):
     run = night.wait_run()
     step = run["cells"][0]["steps"][0]
     return step, time.monotonic() - began
-
-
-def everything_kept(night):
-    """All that the store holds, as text."""
-    tables = [t for t, in night.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'nightjar'")]
-    return "\n".join(str(night.sql(f"SELECT t::text FROM nightjar.{t} t")) for t in tables)
 
 
 # --- answers ----------------------------------------------------------------------------------
