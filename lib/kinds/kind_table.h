@@ -34,13 +34,14 @@ extern const struct key http_keys[HTTP_KEYS];
 #define SPEC_METABASE_SYNC                                                                         \
 	{                                                                                          \
 		.name = "metabase_sync", .value = KEY_GROUP, .takes_secrets = true,                \
-		.keys = metabase_sync_keys, .n_keys = METABASE_SYNC_KEYS,                          \
+		.asks_metabase = true, .keys = metabase_sync_keys, .n_keys = METABASE_SYNC_KEYS,   \
 		.doc = "has Metabase read schemas anew and waits for the proof"                    \
 	}
 #define SPEC_TERRAFORM                                                                             \
 	{                                                                                          \
-		.name = "terraform", .value = KEY_GROUP, .keys = terraform_keys,                   \
-		.n_keys = TERRAFORM_KEYS, .doc = "init, plan and, if asked, apply of a directory"  \
+		.name = "terraform", .value = KEY_GROUP, .asks_metabase = true,                    \
+		.keys = terraform_keys, .n_keys = TERRAFORM_KEYS,                                  \
+		.doc = "init, plan and, if asked, apply of a directory"                            \
 	}
 #define SPEC_HTTP                                                                                  \
 	{                                                                                          \

@@ -18,6 +18,7 @@ struct metabase_database {
 	int64_t id;		       /* where name is NULL */
 	struct metabase_table *tables; /* expected; none: the sync alone is the proof */
 	size_t n_tables;
+	usec_t usual; /* how long a sync of it usually takes; 0: unknown */
 };
 
 /* An object that Metabase may have. */
@@ -27,7 +28,9 @@ struct metabase_thing {
 };
 
 /* Served with `ok`, `not_ready` (the timeout is over; the reason names the missing tables),
- * `transient` (Metabase is away) or `failed` (no such database, not allowed).
+ * `transient` (Metabase is away, or cannot sync a database) or `failed` (no such database, not
+ * allowed). A `look` is served with `ok` whatever it found: a database that is not there has the
+ * state `failed`.
  * result: {"databases":[{"name","id","state":"proved|waiting|failed","reason","since" (trigger),
  *  "ended_at","tables" (how many are there),"expected","missing":["schema.table"],
  *  "user" (the role that Metabase connects as, or null),"engine"}],
@@ -38,6 +41,9 @@ struct metabase_want {
 	usec_t timeout;			     /* from the join */
 	bool look; /* trigger nothing: say what is there now, of `databases` and `things` */
 	bool all;  /* every database but the sample one */
+	/* With `all`: each is to be in at least one of them. */
+	struct metabase_table *anywhere;
+	size_t n_anywhere;
 	struct metabase_database *databases;
 	size_t n_databases;
 	struct metabase_thing *things;

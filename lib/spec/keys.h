@@ -67,6 +67,8 @@ struct spec_kind {
 	/* Its values may refer to secrets, because none of them becomes an argument of a process.
 	 */
 	bool takes_secrets;
+	/* Its machine asks the environment's Metabase: the secrets of that are its own, too. */
+	bool asks_metabase;
 };
 
 /* The fixed part of the table: section by section, keys in the order in which a person would write

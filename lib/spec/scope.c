@@ -376,6 +376,14 @@ static int search_found(void *context, const char *space, const char *name)
 	return 0;
 }
 
+static void search_metabase(struct search *s)
+{
+	static const char *const fields[] = {"url", "api_key", "username", "password"};
+
+	for (size_t i = 0; s->environment && i < ARRAY_SIZE(fields); i++)
+		search_text(s, metabase_field(s->environment, fields[i]));
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -393,6 +401,8 @@ char **scope_secret_names(
 	search_vars(&s, &step->env);
 	search_tree(&s, step->params);
 	search_text(&s, step->cwd);
+	if (step->kind && step->kind->asks_metabase)
+		search_metabase(&s);
 	for (size_t i = 0; i < step->n_files; i++)
 		if (spec_only_has(&step->files[i].only, job, cell))
 			search_text(&s, step->files[i].content);

@@ -33,8 +33,8 @@ int scope_expand_tree(
 	const struct scope *scope, const struct node *in, struct node **ret, char **ret_error);
 
 /* The names of all secrets that this step's attempt may read: those it names, and those in its
- * env, files, params and cwd, in its environment's vars, and in the data and metabase entries that
- * these refer to. Sorted, NULL-terminated, to be freed with strv_free. */
+ * env, files, params and cwd, in its environment's vars, in the data and metabase entries that
+ * these refer to, and in the whole metabase of one whose kind asks it. Sorted, NULL-terminated, to be freed with strv_free. */
 char **scope_secret_names(
 	const struct spec_job *job, const struct spec_cell *cell, const struct spec_step *step);
 

@@ -240,6 +240,19 @@ static void the_secrets_of_a_step_are_found_wherever_they_are_named(void **state
 	strv_free(names);
 }
 
+static void a_kind_that_asks_metabase_may_read_its_key(void **state)
+{
+	struct fixture *f = *state;
+	static const struct spec_kind asks = {.name = "asks", .asks_metabase = true};
+	struct spec_step plain = {.name = TEXT("plain"), .kind = &asks};
+	char **names;
+
+	names = scope_secret_names(&f->job, &f->cell, &plain);
+	assert_int_equal(strv_length(names), 1);
+	assert_string_equal(names[0], "KEY");
+	strv_free(names);
+}
+
 static void a_step_without_secrets_names_none(void **state)
 {
 	struct fixture *f = *state;
@@ -321,6 +334,7 @@ int main(void)
 		TEST(what_goes_round_ends_with_a_sentence),
 		TEST(what_fans_out_ends_too),
 		TEST(the_secrets_of_a_step_are_found_wherever_they_are_named),
+		TEST(a_kind_that_asks_metabase_may_read_its_key),
 		TEST(a_step_without_secrets_names_none),
 		TEST(the_environment_is_merged_in_its_order),
 		TEST(what_the_environment_cannot_hold_is_said),
