@@ -6,6 +6,7 @@
 #include "core/action.h"
 #include "core/attempt.h"
 #include "core/event.h"
+#include "core/gate.h"
 #include "core/lock.h"
 #include "core/record.h"
 #include "core/timer.h"
@@ -71,6 +72,7 @@ static void action_free(struct action *action)
 {
 	action_cool(action);
 	free(action->machine);
+	free(action->hash);
 	cJSON_Delete(action->status);
 	cJSON_Delete(action->note);
 	free(action);
@@ -454,6 +456,10 @@ static void wait_fired(struct core *core, struct timer *t)
 
 	if (action->attempt->state == ATTEMPT_ARMED) {
 		action_try_effect(action);
+		return;
+	}
+	if (action->attempt->state == ATTEMPT_ASKING) {
+		gate_timed_out(action->attempt);
 		return;
 	}
 	if (action->type != KIND_WAIT)

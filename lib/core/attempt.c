@@ -6,6 +6,7 @@
 #include "core/attempt.h"
 #include "core/cell.h"
 #include "core/event.h"
+#include "core/gate.h"
 #include "core/lock.h"
 #include "core/record.h"
 #include "core/run.h"
@@ -121,6 +122,7 @@ void attempt_free(struct attempt *a)
 		action_drop(a->actions[i]);
 	free(a->actions);
 	cJSON_Delete(a->progress);
+	cJSON_Delete(a->plan);
 	free(a->directory);
 	free(a->output_path);
 	free(a->reason);
@@ -229,7 +231,7 @@ bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 	const struct spec_retry *retry = &a->step->spec->retry;
 	unsigned tries = counted_attempts(a->step);
 
-	if (a->outcome == OUTCOME_OK || a->step->cell->stop || a->step->cancelled)
+	if (a->outcome == OUTCOME_OK || a->final || a->step->cell->stop || a->step->cancelled)
 		return false;
 	if (a->never_started) {
 		*ret_delay = never_started_delay(a->step);
@@ -309,9 +311,11 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 	case KIND_WAIT:
 		obey_wait(a, cmd);
 		return;
+	case KIND_ASK:
+		gate_ask(a, cmd);
+		return;
 	case KIND_JOIN:
 	case KIND_QUERY:
-	case KIND_ASK:
 		attempt_enter_ended(
 			a, OUTCOME_FAILED, "this is not there yet in this version of nightjar");
 		return;
@@ -322,13 +326,6 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 	}
 }
 
-static const char *gate_not_there(const struct spec_gate *gate)
-{
-	if (gate->approval)
-		return "gate: an approval is not there yet in this version of nightjar";
-	return gate->check ? "gate: a check is not there yet in this version of nightjar" : NULL;
-}
-
 static void machine_begin(struct attempt *a, struct kind_command *ret)
 {
 	struct kind_event begin = {.type = KIND_BEGIN};
@@ -337,27 +334,38 @@ static void machine_begin(struct attempt *a, struct kind_command *ret)
 	a->kind->next(a->machine, &a->ctx, &begin, ret);
 }
 
-void attempt_begin(struct step *step)
+void attempt_gates_open(struct attempt *a)
 {
-	struct core *core = step->cell->run->core;
-	struct attempt *a = attempt_new(step, (unsigned)step->n_attempts + 1);
 	struct kind_command cmd = {0};
-	const char *missing = gate_not_there(&step->spec->gate);
 
-	a->started_at = core_now(core);
-	if (missing) {
-		attempt_enter_ended(a, OUTCOME_FAILED, missing);
-		return;
-	}
 	machine_begin(a, &cmd);
 	attempt_obey(a, &cmd);
 	command_fini(&cmd);
 }
 
+void attempt_begin(struct step *step)
+{
+	struct core *core = step->cell->run->core;
+	struct attempt *a = attempt_new(step, (unsigned)step->n_attempts + 1);
+
+	a->started_at = core_now(core);
+	if (!gate_begin(a))
+		attempt_gates_open(a);
+}
+
+static size_t n_gates(const struct attempt *a)
+{
+	size_t n = 0;
+
+	while (n < a->n_actions && gate_is_action(a->actions[n]->name))
+		n++;
+	return n;
+}
+
 void attempt_granted(struct core *core, struct attempt *a)
 {
 	a->state = ATTEMPT_INTENT;
-	if (a->n_actions == 1) /* what it waited for its place is no part of it */
+	if (a->n_actions == n_gates(a) + 1) /* what it waited until then is no part of it */
 		a->started_at = core_now(core);
 	record_attempt(a);
 	action_intend(a->open);
@@ -412,6 +420,21 @@ static void take_stop(struct attempt *a, const struct action_status *s)
 	a->stop_why = xasprintf("it was stopped: %s", stop_reason_name(s->stop));
 }
 
+/* What the machine notes joins what is there already: a person's word. */
+static void keep_note(struct action *action, cJSON *take_note)
+{
+	if (!action->note) {
+		action->note = take_note;
+		return;
+	}
+	while (take_note && take_note->child) {
+		cJSON *item = cJSON_DetachItemViaPointer(take_note, take_note->child);
+
+		json_set(action->note, item->string, item);
+	}
+	cJSON_Delete(take_note);
+}
+
 void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 {
 	struct action *action = a->open;
@@ -440,7 +463,7 @@ void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 		return;
 	}
 	a->kind->next(a->machine, &a->ctx, event, &cmd);
-	action->note = TAKE_PTR(cmd.note);
+	keep_note(action, TAKE_PTR(cmd.note));
 	record_action(action);
 	if (cmd.rows)
 		record_kind_rows(a, cmd.rows);
@@ -464,6 +487,25 @@ void attempt_action_failed(struct attempt *a, const char *reason)
 	record_action(action);
 	attempt_enter_ended(a, OUTCOME_FAILED, why);
 	run_touch(run);
+}
+
+void attempt_gate_ended(struct attempt *a)
+{
+	struct action *action = a->open;
+
+	timer_clear(action->core, &action->wait);
+	action->ended = true;
+	action->ended_at = core_now(action->core);
+	a->open = NULL;
+	record_action(action);
+}
+
+void attempt_gate_shut(struct attempt *a, enum outcome outcome, const char *reason)
+{
+	if (a->open)
+		attempt_gate_ended(a);
+	a->final = true;
+	attempt_enter_ended(a, outcome, reason);
 }
 
 bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why)
@@ -551,6 +593,10 @@ static void resume_open(struct attempt *a, struct action *action, const struct k
 	case KIND_HTTP:
 		resume_call(a, action);
 		return;
+	case KIND_ASK:
+		action->hash = xstrdup(cmd->hash);
+		gate_resume(a, action);
+		return;
 	default:
 		action_pause(action, cmd->wait);
 		return;
@@ -575,6 +621,10 @@ static void replay_event(struct attempt *a, struct action *action, struct kind_c
 	case KIND_HTTP:
 		event.type = KIND_ANSWERED;
 		break;
+	case KIND_ASK:
+		event.type = KIND_APPROVED;
+		event.who = json_string(action->note, "by");
+		break;
 	default:
 		event.type = KIND_PASSED;
 		break;
@@ -586,9 +636,17 @@ static void replay_event(struct attempt *a, struct action *action, struct kind_c
 void attempt_resume(struct attempt *a)
 {
 	struct kind_command cmd = {0};
+	size_t gates = n_gates(a);
 
+	if (gates && !a->actions[gates - 1]->ended) {
+		a->open = a->actions[gates - 1];
+		gate_resume(a, a->open);
+		return;
+	}
+	if (gates == a->n_actions && gate_begin(a))
+		return;
 	machine_begin(a, &cmd);
-	for (size_t i = 0; i < a->n_actions; i++) {
+	for (size_t i = gates; i < a->n_actions; i++) {
 		struct action *action = a->actions[i];
 
 		if (cmd.type == KIND_DONE || !str_eq(cmd.action, action->name)) {
@@ -627,6 +685,8 @@ char *attempt_waits_for(const struct attempt *a)
 		return xstrdup("runs on another machine: waits for its report");
 	case ATTEMPT_PAUSE:
 		return xstrdup("waits");
+	case ATTEMPT_ASKING:
+		return gate_describe(a);
 	default:
 		return NULL;
 	}

@@ -17,6 +17,13 @@ void attempt_free(struct attempt *a);
 /* Builds the machine anew from the recorded actions and goes on: follows what is open. */
 void attempt_resume(struct attempt *a);
 
+/* From gate.c: all gates are open, the machine begins. */
+void attempt_gates_open(struct attempt *a);
+/* The open action, which is a gate, ends. */
+void attempt_gate_ended(struct attempt *a);
+/* The attempt ends with it, and the step with the attempt. */
+void attempt_gate_shut(struct attempt *a, enum outcome outcome, const char *reason);
+
 /* Its place was granted: the intent goes out. */
 void attempt_granted(struct core *core, struct attempt *a);
 /* Asks for its end. True if it has ended; else its end will come. */

@@ -7,6 +7,7 @@
  *   cell.c      cells and steps: what is ready, what is skipped and why
  *   need.c      what the needs of cells have come to
  *   attempt.c   one try of a step: the kind's machine, its actions, retry
+ *   approve.c   a person's word: who may give it to what, and what they should see
  *   gate.c      what a step waits for without holding a place: a check, a person's word
  *   check.c     health endpoints: polled, and what they say
  *   lane.c      what attempts want of one Metabase: one machine for all of them

@@ -154,6 +154,19 @@ void attempt_notice(const struct attempt *a, enum core_event event, const char *
 	va_end(ap);
 }
 
+void attempt_notice_as(const struct attempt *a, enum core_event event, enum outcome outcome,
+	const char *format, ...)
+{
+	struct core_notice n = about_attempt(a, event);
+	va_list ap;
+
+	n.outcome = outcome_name(outcome);
+	n.priority = worse_priority(event, outcome);
+	va_start(ap, format);
+	vnotice(a->step->cell->run->core, event, &n, format, ap);
+	va_end(ap);
+}
+
 void attempt_output(const struct attempt *a, const char *text, size_t len)
 {
 	struct core_notice n = about_attempt(a, EVENT_OUTPUT);

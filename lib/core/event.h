@@ -11,5 +11,8 @@ void cell_notice(const struct cell *cell, enum core_event event, const char *for
 	_printf_(3, 4);
 void attempt_notice(const struct attempt *a, enum core_event event, const char *format, ...)
 	_printf_(3, 4);
+/* With an outcome that is not, or not yet, the attempt's. */
+void attempt_notice_as(const struct attempt *a, enum core_event event, enum outcome outcome,
+	const char *format, ...) _printf_(4, 5);
 /* A line that it printed. */
 void attempt_output(const struct attempt *a, const char *text, size_t len);

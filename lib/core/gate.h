@@ -16,9 +16,17 @@ bool gate_begin(struct attempt *a);
 void gate_resume(struct attempt *a, struct action *action);
 /* KIND_ASK: waits for a person's word on `hash`. */
 void gate_ask(struct attempt *a, const struct kind_command *cmd);
+/* The word that it waits for. `who`: as in core_op. */
+void gate_decide(struct attempt *a, bool approved, const char *who, const char *reason);
+/* The time for which it might wait is over. */
+void gate_timed_out(struct attempt *a);
 /* A check went up (or its definition changed): those that wait for it are looked at. */
 void gates_check_changed(struct core *core, const char *check, const char *environment);
 /* The actions that gates make are named so; the machine is not told of them. */
 bool gate_is_action(const char *name);
 /* What it waits for, as people say it; the caller frees. */
 char *gate_describe(const struct attempt *a);
+/* "approval", "check:NAME"; NULL: it waits for neither. The caller frees. */
+char *gate_waits_for(const struct attempt *a);
+/* What a person is asked, as the step's definition says; NULL: nothing. The caller frees. */
+char *gate_message(const struct attempt *a);

@@ -205,6 +205,16 @@ static void load_action(struct run *run, const cJSON *row)
 	}
 }
 
+static void load_plan(struct run *run, const cJSON *row)
+{
+	struct attempt *a = attempt_at(run, row);
+
+	if (!a)
+		return;
+	cJSON_Delete(a->plan);
+	a->plan = cJSON_Duplicate(row, true);
+}
+
 static void load_retried(struct run *run, const cJSON *retried)
 {
 	const cJSON *number;
@@ -335,6 +345,7 @@ struct run *record_to_run(struct core *core, const cJSON *loaded, char **ret_err
 	cJSON_ArrayForEach(item, json_get(loaded, "cells")) load_cell(run, item);
 	cJSON_ArrayForEach(item, json_get(loaded, "attempts")) load_attempt(run, item);
 	cJSON_ArrayForEach(item, json_get(loaded, "actions")) load_action(run, item);
+	cJSON_ArrayForEach(item, json_get(loaded, "plans")) load_plan(run, item);
 	derive_counts(run);
 	return run;
 }

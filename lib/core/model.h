@@ -149,6 +149,7 @@ enum attempt_state {
 	ATTEMPT_ARMED,	 /* durable; the lease is over: waits for the next one */
 	ATTEMPT_RUNNING, /* the effect is out */
 	ATTEMPT_PAUSE,	 /* a wait of the machine */
+	ATTEMPT_ASKING,	 /* waits for a person's word */
 	ATTEMPT_FOREIGN, /* another machine's shim has it */
 	ATTEMPT_ENDED,
 };
@@ -179,6 +180,7 @@ struct action {
 	usec_t intent_boot;
 	enum stop_reason stop; /* asked of the launcher */
 	cJSON *status, *note;
+	char *hash; /* KIND_ASK: of the plan that waits for a word; NULL: there is none */
 	/* while it is under way */
 	bool launched; /* the launcher or the http port has it */
 	bool finding;  /* it was begun by an earlier daemon */
@@ -206,6 +208,7 @@ struct attempt {
 	usec_t started_at, ended_at;
 	uint64_t max_rss, cpu_ms;
 	cJSON *progress; /* as it was at the end */
+	cJSON *plan;	 /* the row of its last plan; NULL: it made none */
 	void *machine;
 	const struct kind *kind;
 	struct kind_context ctx;
@@ -218,6 +221,7 @@ struct attempt {
 	enum stop_reason stop; /* somebody asked for its end */
 	char *stop_why;
 	bool never_started; /* it came to no effect through no fault of its own */
+	bool final;	    /* its end at a gate is the step's: nothing is tried again */
 };
 
 /* --- the whole ---------------------------------------------------------------------------- */

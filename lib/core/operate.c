@@ -93,7 +93,7 @@ void operations_end(struct core *core)
 	operations_fail(core, CORE_E_REFUSED, "the daemon ends");
 }
 
-static bool store_refuses(struct core *core, struct core_op *op)
+bool op_store_refuses(struct core *core, struct core_op *op)
 {
 	if (core->store == STORE_STANDBY)
 		op_answer(core, op, CORE_E_NOT_LEADER,
@@ -109,8 +109,7 @@ static bool store_refuses(struct core *core, struct core_op *op)
 	return true;
 }
 
-static void note_operation(
-	struct core *core, struct core_op *op, const char *method, const char *subject)
+void op_note(struct core *core, struct core_op *op, const char *method, const char *subject)
 {
 	const char *who = op->who ? op->who : "somebody";
 
@@ -290,7 +289,7 @@ void core_start(struct core *core, struct core_op *op, const char *job_name,
 	struct run *run;
 	cJSON *result;
 
-	if (store_refuses(core, op))
+	if (op_store_refuses(core, op))
 		return;
 	job = job_asked_for(core, op, job_name);
 	if (!job)
@@ -308,7 +307,7 @@ void core_start(struct core *core, struct core_op *op, const char *job_name,
 	for (unsigned i = 0; i < run->def->n_cells; i++)
 		run->cells[i].part = only_has_cell(run, &run->cells[i], only, n_only);
 	run_narrowed(run);
-	note_operation(core, op, "start", run->name);
+	op_note(core, op, "start", run->name);
 	result = cJSON_CreateObject();
 	json_set_string(result, "run", run->name);
 	op_answer_durable(core, op, result);
@@ -381,7 +380,7 @@ void core_cancel(struct core *core, struct core_op *op, const char *ref_text)
 	struct ref ref;
 
 	if (core->store == STORE_STANDBY) {
-		store_refuses(core, op);
+		op_store_refuses(core, op);
 		return;
 	}
 	if (!ref_parse(ref_text, &ref, &error)) {
@@ -401,7 +400,7 @@ void core_cancel(struct core *core, struct core_op *op, const char *ref_text)
 			op_answer(core, op, CORE_E_REFUSED, nothing_to_cancel(&target, ref_text),
 				NULL);
 		} else {
-			note_operation(core, op, "cancel", ref_text);
+			op_note(core, op, "cancel", ref_text);
 			if (core->store == STORE_READY)
 				op_answer_durable(core, op, cJSON_CreateObject());
 			else /* it acts at once; its record follows */
@@ -524,7 +523,7 @@ static void make_retry(struct core *core, struct core_op *op, struct run *old, c
 			json_set_string(run->prior, cell->spec->name, outcome_name(before));
 	}
 	run_narrowed(run);
-	note_operation(core, op, "retry", old->name);
+	op_note(core, op, "retry", old->name);
 	json_set_string(result, "run", run->name);
 	json_set(result, "cells", cells);
 	op_answer_durable(core, op, result);
@@ -539,7 +538,7 @@ static void retry_found(
 	char *problem = NULL;
 	cJSON *cells;
 
-	if (store_refuses(core, op))
+	if (op_store_refuses(core, op))
 		return;
 	if (path)
 		problem = xasprintf("retry takes a run; narrow it with --only");
@@ -579,7 +578,7 @@ void core_retry(struct core *core, struct core_op *op, const char *run,
 {
 	struct retry_wish *w;
 
-	if (store_refuses(core, op))
+	if (op_store_refuses(core, op))
 		return;
 	w = xnew(struct retry_wish);
 	w->dry_run = dry_run;
@@ -599,7 +598,7 @@ void core_pause(struct core *core, struct core_op *op, const char *name, bool pa
 {
 	struct job *job;
 
-	if (store_refuses(core, op))
+	if (op_store_refuses(core, op))
 		return;
 	job = job_asked_for(core, op, name);
 	if (!job)
@@ -610,7 +609,7 @@ void core_pause(struct core *core, struct core_op *op, const char *name, bool pa
 		record_job(core, job);
 		job_schedule(core, job);
 	}
-	note_operation(core, op, paused ? "pause" : "resume", name);
+	op_note(core, op, paused ? "pause" : "resume", name);
 	op_answer_durable(core, op, cJSON_CreateObject());
 }
 
@@ -618,7 +617,7 @@ void core_drain(struct core *core, struct core_op *op)
 {
 	core->draining = true;
 	if (core->store == STORE_READY)
-		note_operation(core, op, "drain", "");
+		op_note(core, op, "drain", "");
 	list_init(&op->link);
 	list_append(&core->drains, &op->link);
 }

@@ -408,24 +408,49 @@ void record_action(struct action *action)
 /* A kind's rows by table, and what tells two rows of one attempt apart. */
 static const struct {
 	enum store_table table;
-	const char *key; /* NULL: there is one */
+	const char *key;
 } kind_tables[] = {
 	{TABLE_NODE_RESULT, "unique_id"},
 	{TABLE_SOURCE_FRESHNESS, "unique_id"},
 	{TABLE_SYNC, "database"},
-	{TABLE_PLAN, NULL},
 };
+
+void record_plan(struct attempt *a)
+{
+	cJSON *row = cJSON_Duplicate(a->plan, true);
+
+	set_attempt_keys(row, a);
+	json_set_int(row, "attempt", a->number);
+	put_row(a->step->cell->run->core, TABLE_PLAN, attempt_key(a, ""), row);
+}
+
+/* Kept for readers, too: the last one of the attempt is the one that counts, and what was decided
+ * of the one before says nothing about it. */
+static void keep_plan(struct attempt *a, const cJSON *item)
+{
+	static const char *const decided[] = {
+		"decision", "decided_by", "decided_at", "decision_reason"};
+
+	cJSON_Delete(a->plan);
+	a->plan = cJSON_Duplicate(item, true);
+	json_set_string(a->plan, "environment", a->step->cell->spec->environment);
+	for (size_t i = 0; i < ARRAY_SIZE(decided); i++)
+		json_set_null(a->plan, decided[i]);
+	record_plan(a);
+}
 
 void record_kind_rows(struct attempt *a, const cJSON *rows)
 {
+	const cJSON *plan;
+
+	cJSON_ArrayForEach(plan, json_get(rows, "plan")) keep_plan(a, plan);
 	for (size_t i = 0; i < ARRAY_SIZE(kind_tables); i++) {
 		enum store_table table = kind_tables[i].table;
 		const cJSON *item;
 
 		cJSON_ArrayForEach(item, json_get(rows, store_table_name(table)))
 		{
-			const char *id =
-				kind_tables[i].key ? json_string(item, kind_tables[i].key) : NULL;
+			const char *id = json_string(item, kind_tables[i].key);
 			cJSON *row = cJSON_Duplicate(item, true);
 
 			set_attempt_keys(row, a);

@@ -14,6 +14,8 @@ void record_attempt(struct attempt *a);
 void record_action(struct action *a);
 /* Rows that a kind gave, with the keys of the attempt added. */
 void record_kind_rows(struct attempt *a, const cJSON *rows);
+/* The plan that the attempt holds, with what was decided about it. */
+void record_plan(struct attempt *a);
 void record_audit(struct core *core, const char *who, const char *method, const char *subject,
 	const char *reason, bool granted, const char *answer);
 

@@ -11,9 +11,15 @@ struct made_up {
 	unsigned attempt;
 };
 
-static const struct key keys[] = {
-	{.section = "made_up", .name = "does", .type = KEY_TEMPLATE, .doc = "what it does"},
-};
+#define KEYS(its_name)                                                                             \
+	{                                                                                          \
+		{                                                                                  \
+			.section = its_name, .name = "does", .type = KEY_TEMPLATE,                 \
+			.doc = "what it does"                                                      \
+		}                                                                                  \
+	}
+
+static const struct key keys[] = KEYS("made_up"), plans_keys[] = KEYS("made_up_plans");
 
 static void *made_up_new(const struct kind_context *ctx)
 {
@@ -52,6 +58,37 @@ static bool went_well(const struct kind_event *event)
 	return event->type != KIND_ANSWERED || event->http_status == 200;
 }
 
+static const char *argument(const char *word)
+{
+	const char *colon = strchr(word, ':');
+
+	return colon ? colon + 1 : "";
+}
+
+/* The word whose action has just ended was a plan. */
+static void note_plan(const struct made_up *m, const struct kind_event *event, cJSON *note)
+{
+	if (str_starts(event->action, "plan"))
+		json_set_string(note, "hash", argument(m->words[m->next - 1]));
+}
+
+static cJSON *plan_rows(const char *hash, usec_t at)
+{
+	static const char change[] = "{'address':'metabase_card.a','action':'create'}";
+	_cleanup_free_ char *text = xasprintf(
+		"{'plan':[{'hash':'%s','changes':[%s],'summary':{'add':1,'change':0,'destroy':0,"
+		"'replace':0}}]}",
+		hash, change);
+	cJSON *rows = NULL;
+
+	for (char *p = text; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	json_parse(text, strlen(text), &rows);
+	json_set_time(json_get(rows, "plan")->child, "made_at", at);
+	return rows;
+}
+
 static void made_up_next(void *state, const struct kind_context *ctx,
 	const struct kind_event *event, struct kind_command *ret)
 {
@@ -62,6 +99,9 @@ static void made_up_next(void *state, const struct kind_context *ctx,
 	if (event->type != KIND_BEGIN) {
 		ret->note = cJSON_CreateObject();
 		json_set_bool(ret->note, "well", well);
+		note_plan(m, event, ret->note);
+		if (json_string(ret->note, "hash") && !event->note)
+			ret->rows = plan_rows(json_string(ret->note, "hash"), event->at);
 	}
 	if (!well) {
 		done(ret, OUTCOME_TRANSIENT, "an action failed");
@@ -81,10 +121,14 @@ static void made_up_next(void *state, const struct kind_context *ctx,
 		made_up_next(state, ctx, &(struct kind_event){.type = KIND_BEGIN}, ret);
 		return;
 	}
-	snprintf(ret->action, sizeof(ret->action), "%s%zu", word, m->next);
-	ret->type = str_eq(word, "http")   ? KIND_HTTP
-		    : str_eq(word, "wait") ? KIND_WAIT
-					   : KIND_SPAWN;
+	snprintf(ret->action, sizeof(ret->action), "%.*s%zu", (int)strcspn(word, ":"), word,
+		m->next);
+	ret->type = str_eq(word, "http")       ? KIND_HTTP
+		    : str_eq(word, "wait")     ? KIND_WAIT
+		    : str_starts(word, "ask:") ? KIND_ASK
+					       : KIND_SPAWN;
+	if (ret->type == KIND_ASK)
+		ret->hash = xstrdup(argument(word));
 	ret->repeatable = !str_eq(word, "once");
 	ret->wait = 10 * USEC_SEC;
 }
@@ -106,18 +150,19 @@ static int made_up_request(void *state, const struct kind_context *ctx, const ch
 	return 0;
 }
 
-const struct kind kind_made_up = {
-	.spec =
-		{
-			.name = "made_up",
-			.value = KEY_GROUP,
-			.doc = "a kind for tests",
-			.keys = keys,
-			.n_keys = ARRAY_SIZE(keys),
-		},
-	.new = made_up_new,
-	.free = made_up_free,
-	.next = made_up_next,
-	.spawn = made_up_spawn,
-	.request = made_up_request,
-};
+#define MADE_UP(its_name, its_keys, it_plans)                                                      \
+	{                                                                                          \
+		.spec =                                                                            \
+			{                                                                          \
+				.name = its_name,                                                  \
+				.value = KEY_GROUP,                                                \
+				.doc = "a kind for tests",                                         \
+				.keys = its_keys,                                                  \
+				.n_keys = 1,                                                       \
+			},                                                                         \
+		.new = made_up_new, .free = made_up_free, .next = made_up_next,                    \
+		.spawn = made_up_spawn, .request = made_up_request, .plans = it_plans,             \
+	}
+
+const struct kind kind_made_up = MADE_UP("made_up", keys, false);
+const struct kind kind_made_up_plans = MADE_UP("made_up_plans", plans_keys, true);

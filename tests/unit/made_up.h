@@ -3,8 +3,12 @@
  *
  *     made_up: { does = "spawn http wait spawn"; }
  *
+ * "ask:HASH" waits for a person's word on a plan; "plan:HASH" is a process that makes such a plan.
+ *
  * "not_ready:2" ends the attempt as not_ready while its number is at most 2. */
 #pragma once
 #include "kinds/kind.h"
 
 extern const struct kind kind_made_up;
+/* The same as made_up_plans: a kind that asks for approvals itself. */
+extern const struct kind kind_made_up_plans;

@@ -147,7 +147,12 @@ static void port_notice(void *self, const struct core_notice *n)
 
 static const struct kind *kind_or_made_up(const char *name)
 {
-	return str_eq(name, kind_made_up.spec.name) ? &kind_made_up : kind_by_name(name);
+	static const struct kind *const made_up[] = {&kind_made_up, &kind_made_up_plans};
+
+	for (size_t i = 0; i < ARRAY_SIZE(made_up); i++)
+		if (str_eq(name, made_up[i]->spec.name))
+			return made_up[i];
+	return kind_by_name(name);
 }
 
 static int zone_bytes(void *context, const char *name, void **ret, size_t *ret_len)
@@ -246,6 +251,7 @@ struct sim *sim_new(const struct sim_options *o)
 	sim->secrets_take = 200;
 	memcpy(sim->specs, specs, sim->n_kinds * sizeof(*specs));
 	sim->specs[sim->n_kinds++] = kind_made_up.spec;
+	sim->specs[sim->n_kinds++] = kind_made_up_plans.spec;
 	list_init(&sim->processes);
 	list_init(&sim->calls);
 	for (size_t t = 0; t < STORE_TABLES; t++)
@@ -540,14 +546,14 @@ static void op_done(
 	struct core_op *op, enum core_error error, const char *message, cJSON *take_result)
 {
 	struct sim_asked *a = container_of(op, struct sim_asked, op);
-	const char *run = json_string(take_result, "run");
+	const char *run = json_string(take_result, "run"), *ref = json_string(take_result, "ref");
 
 	sim_trace(a->sim, "answer to %s: %s", a->what, error ? message : "well");
 	if (a->done)
 		sim_broken(a->sim, "answered twice: %s", a->what);
 	a->done = true;
 	a->error = error;
-	a->answer = error ? xasprintf("error: %s", message) : xstrdup(run ? run : "");
+	a->answer = error ? xasprintf("error: %s", message) : xstrdup(run ? run : ref ? ref : "");
 	cJSON_Delete(take_result);
 	a->sim->n_asked--;
 	if (a->detached) {
@@ -631,6 +637,26 @@ char *sim_cancel(struct sim *sim, const char *ref)
 
 	core_cancel(sim_core(sim), &a->op, ref);
 	return wait_for(sim, a);
+}
+
+static char *decide(struct sim *sim, const char *ref, const char *hash, bool approved)
+{
+	struct sim_asked *a = sim_ask(sim, approved ? "approve" : "reject");
+
+	if (!approved)
+		a->op.reason = "not tonight";
+	core_approve(sim_core(sim), &a->op, ref, hash, approved);
+	return wait_for(sim, a);
+}
+
+char *sim_approve(struct sim *sim, const char *ref, const char *hash)
+{
+	return decide(sim, ref, hash, true);
+}
+
+char *sim_reject(struct sim *sim, const char *ref)
+{
+	return decide(sim, ref, NULL, false);
 }
 
 char *sim_pause(struct sim *sim, const char *job, bool paused)

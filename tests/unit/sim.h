@@ -104,6 +104,9 @@ char *sim_start(struct sim *sim, const char *job, const char *only);
 char *sim_retry(struct sim *sim, const char *run);
 char *sim_retry_only(struct sim *sim, const char *run, const char *only);
 char *sim_cancel(struct sim *sim, const char *ref);
+/* The step's ref, or the error. */
+char *sim_approve(struct sim *sim, const char *ref, const char *hash);
+char *sim_reject(struct sim *sim, const char *ref);
 char *sim_pause(struct sim *sim, const char *job, bool paused);
 
 /* An operation that nobody waits for; answered at the latest when its daemon dies. */

@@ -265,6 +265,7 @@ static cJSON *whole_run(const struct sim *sim, const cJSON *run)
 	json_set(o, "cells", rows_of_run(sim, TABLE_CELL, id));
 	json_set(o, "attempts", rows_of_run(sim, TABLE_ATTEMPT, id));
 	json_set(o, "actions", rows_of_run(sim, TABLE_ACTION, id));
+	json_set(o, "plans", rows_of_run(sim, TABLE_PLAN, id));
 	return o;
 }
 
