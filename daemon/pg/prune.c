@@ -3,8 +3,9 @@
  * Happy path: one transaction of a few hundred rows on the reading connection, so that no writer
  * waits behind it; the fence comes last, since it holds the leader row, which renewals need. It
  * ends with how many rows went. Failures: no connection, not the leader, an error: nothing went,
- * and the sentence says why. What stays whatever its age: open runs, each job's last ended and last
- * good one, and what an open run retries. A clock that runs ahead, the server's or ours, removes
+ * and the sentence says why. What stays whatever its age: open runs, each job's last ended one, its
+ * last one that was not cancelled, its last good one, and what an open run retries; and of what
+ * stays the slot. A clock that runs ahead, the server's or ours, removes
  * nothing by itself: the earlier one counts. */
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,9 @@ static const char prune_sql[] =
 	"  AND r.number < (SELECT max(x.number) FROM nightjar.run x"
 	"   WHERE x.job = r.job AND x.state = 'ended')"
 	"  AND r.id IS DISTINCT FROM (SELECT x.id FROM nightjar.run x"
+	"   WHERE x.job = r.job AND x.state = 'ended' AND x.outcome IS DISTINCT FROM 'cancelled'"
+	"   ORDER BY x.number DESC LIMIT 1)"
+	"  AND r.id IS DISTINCT FROM (SELECT x.id FROM nightjar.run x"
 	"   WHERE x.job = r.job AND x.outcome = 'ok' ORDER BY x.number DESC LIMIT 1)"
 	"  AND NOT EXISTS (SELECT FROM nightjar.run o WHERE o.state <> 'ended' AND o.retry_of = "
 	"r.id)"
@@ -32,6 +36,7 @@ static const char prune_sql[] =
 	"DELETE FROM nightjar.slot d USING (SELECT s.job, s.scheduled_for FROM nightjar.slot s"
 	"  WHERE s.scheduled_for < %1$s"
 	"  AND coalesce(s.until, s.scheduled_for) < %1$s"
+	"  AND NOT EXISTS (SELECT FROM nightjar.run r WHERE r.id = s.run_id)"
 	"  ORDER BY s.scheduled_for LIMIT 500) o"
 	" WHERE d.job = o.job AND d.scheduled_for = o.scheduled_for;"
 	"DELETE FROM nightjar.audit d USING (SELECT id FROM nightjar.audit"

@@ -83,6 +83,9 @@ static const char kept_sql[] =
 	"  (SELECT r.id FROM nightjar.run r WHERE r.job = j.name AND r.state = 'ended'"
 	"   ORDER BY r.number DESC LIMIT 1) x"
 	" UNION ALL SELECT 'kept', to_json(x.id)::text FROM nightjar.job j CROSS JOIN LATERAL"
+	"  (SELECT r.id FROM nightjar.run r WHERE r.job = j.name AND r.state = 'ended'"
+	"   AND r.outcome IS DISTINCT FROM 'cancelled' ORDER BY r.number DESC LIMIT 1) x"
+	" UNION ALL SELECT 'kept', to_json(x.id)::text FROM nightjar.job j CROSS JOIN LATERAL"
 	"  (SELECT r.id FROM nightjar.run r WHERE r.job = j.name AND r.outcome = 'ok'"
 	"   ORDER BY r.number DESC LIMIT 1) x";
 

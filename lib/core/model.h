@@ -242,12 +242,13 @@ struct pruning {
 		PRUNE_FOLDERS,
 		PRUNE_DONE,
 	} state;
-	bool scheduled;
-	bool busy; /* a port is at it */
+	usec_t keep, logs; /* as configured; 0: for ever */
+	bool changed;	   /* they were, while a port was at it */
+	bool busy;	   /* a port is at it */
 	struct prune request;
 	struct store_read read;
-	char **keep; /* sorted */
-	size_t n_keep;
+	char **kept; /* ids of runs, sorted */
+	size_t n_kept;
 	uint64_t rows, folders; /* gone this time */
 };
 

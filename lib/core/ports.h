@@ -91,7 +91,7 @@ struct store_read {
 		READ_RUN,      /* one run, in the shape of a loaded one: see core_store_ready() */
 		READ_LAST_RUN, /* the same, the last run of `job` */
 		READ_KEPT,  /* {"kept":[id...]}: runs that are open, and of each job the last ended
-			     * and the last good one */
+			     * one, the last that was not cancelled, and the last good one */
 		READ_SLOT,  /* {"slot": row or null}: what became of the slot `at` of `job` */
 		READ_PLANS, /* {"plans":[row of plan, with "run","cell_name","outcome" and
 			     * "ended_at" of its attempt, "same_changes"]}: the last `limit` of

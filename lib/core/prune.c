@@ -1,10 +1,11 @@
 /* History that is old goes: rows of the store after history.keep, folders of actions after
  * history.logs.
  *
- * Happy path: a minute after the start, and then once a day: the store, piece by piece with a pause
- * after each, until a piece finds nothing; then the ids of the runs that must stay (active ones
- * from memory; each job's last and last good one from the store); then the folders, likewise.
- * Failures: no store, another leader, an error: said, and all of it again in an hour. */
+ * Happy path: a minute after the start, then once a day, and at once when a reload changes how
+ * long: the store, piece by piece with a pause after each, until a piece finds nothing; then the
+ * ids of the runs that must stay (active ones from memory; each job's last and last good one from
+ * the store); then the folders, likewise. A standby removes only its own machine's folders.
+ * Failures: no store, an error: said, and all of it again in an hour. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/json.h"
@@ -33,8 +34,8 @@ static void prune_fired(struct core *core, struct timer *t)
 
 static void forget_kept(struct pruning *p)
 {
-	strv_free(TAKE_PTR(p->keep));
-	p->n_keep = 0;
+	strv_free(TAKE_PTR(p->kept));
+	p->n_kept = 0;
 }
 
 /* Over, well or not: the next time. */
@@ -44,7 +45,8 @@ static void enter_idle(struct core *core, usec_t after)
 
 	forget_kept(p);
 	p->state = PRUNE_IDLE;
-	timer_set_boot(core, &p->timer, core_boot(core) + after);
+	timer_set_boot(core, &p->timer, core_boot(core) + (p->changed ? 0 : after));
+	p->changed = false;
 }
 
 static void prune_failed(struct core *core, const char *error)
@@ -99,8 +101,8 @@ static bool ask(
 	p->request = (struct prune){
 		.now = core_now(core),
 		.span = span,
-		.keep = p->keep,
-		.n_keep = p->n_keep,
+		.keep = p->kept,
+		.n_keep = p->n_kept,
 		.done = piece_done,
 		.owner = core,
 	};
@@ -127,12 +129,12 @@ static void kept_read(struct store_read *read, const char *error, cJSON *take_re
 		prune_failed(core, error);
 		return;
 	}
-	cJSON_ArrayForEach(id, json_get(result, "kept")) if (cJSON_IsString(id)) p->keep =
-		strv_add(p->keep, &p->n_keep, xstrdup(id->valuestring));
-	list_for_each(node, &core->runs) p->keep =
-		strv_add(p->keep, &p->n_keep, xstrdup(list_entry(node, struct run, in_core)->id));
-	if (p->n_keep > 0)
-		qsort(p->keep, p->n_keep, sizeof(*p->keep), compare);
+	cJSON_ArrayForEach(id, json_get(result, "kept")) if (cJSON_IsString(id)) p->kept =
+		strv_add(p->kept, &p->n_kept, xstrdup(id->valuestring));
+	list_for_each(node, &core->runs) p->kept =
+		strv_add(p->kept, &p->n_kept, xstrdup(list_entry(node, struct run, in_core)->id));
+	if (p->n_kept > 0)
+		qsort(p->kept, p->n_kept, sizeof(*p->kept), compare);
 	enter_next(core);
 }
 
@@ -153,7 +155,7 @@ static void prune_step(struct core *core)
 
 	if (p->busy || core->shutting_down)
 		return;
-	if (core->store != STORE_READY || !core->loaded) {
+	if (core->store == STORE_AWAY || (core->store == STORE_READY && !core->loaded)) {
 		enter_idle(core, TRY_AFTER);
 		return;
 	}
@@ -163,18 +165,18 @@ static void prune_step(struct core *core)
 		enter_next(core);
 		return;
 	case PRUNE_STORE:
-		if (!ask(core, core->spec->history_keep, ports->store.prune, ports->store.self))
+		if (core->store == STORE_STANDBY ||
+			!ask(core, p->keep, ports->store.prune, ports->store.self))
 			enter_next(core);
 		return;
 	case PRUNE_KEPT:
-		if (core->spec->history_logs && ports->launcher.prune)
+		if (p->logs && ports->launcher.prune)
 			read_kept(core);
 		else
 			enter_done(core);
 		return;
 	case PRUNE_FOLDERS:
-		if (!ask(core, core->spec->history_logs, ports->launcher.prune,
-			    ports->launcher.self))
+		if (!ask(core, p->logs, ports->launcher.prune, ports->launcher.self))
 			enter_done(core);
 		return;
 	case PRUNE_DONE:
@@ -186,12 +188,18 @@ static void prune_step(struct core *core)
 void prune_schedule(struct core *core)
 {
 	struct pruning *p = &core->pruning;
-	bool wanted = core->spec->history_keep || core->spec->history_logs;
+	usec_t keep = core->spec->history_keep, logs = core->spec->history_logs;
+	bool first = !p->timer.fire, same = keep == p->keep && logs == p->logs;
 
 	p->timer.fire = prune_fired;
-	if (wanted && !p->scheduled)
-		enter_idle(core, FIRST_AFTER);
-	p->scheduled |= wanted;
+	p->keep = keep;
+	p->logs = logs;
+	if (same)
+		return;
+	if (p->busy)
+		p->changed = true;
+	else
+		enter_idle(core, first ? FIRST_AFTER : 0);
 }
 
 void prune_fini(struct core *core)

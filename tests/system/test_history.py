@@ -9,16 +9,20 @@ import pytest
 from nightlib import Night
 
 DAY = 86400
+STAGES = '{ name = "say"; steps: ( { name = "say"; shell = "echo hello"; } ); }'
 
-# Runs of `nightly`: a bad one today was the last, the good ones are old; of `retired` both are old.
+# Runs of `nightly`: a bad one today was the last, the good ones are old; of `retired` all are old,
+# the last good one, the last bad one, and the last of all, which was cancelled.
 RUNS = """
 WITH d AS (INSERT INTO nightjar.definition VALUES ('old', '{}'), ('unused', '{}') RETURNING hash)
 INSERT INTO nightjar.run (id, job, number, trigger, state, outcome, created_at, started_at, ended_at,
   scheduled_for, definition)
 SELECT gen_random_uuid(), j, n, 'schedule', 'ended',
-  CASE WHEN n > 900 THEN 'failed' ELSE 'ok' END, at, at, at + interval '1 hour', at, 'old'
+  CASE WHEN n > 990 AND j = 'retired' THEN 'cancelled' WHEN n > 900 THEN 'failed' ELSE 'ok' END,
+  at, at, at + interval '1 hour', at, 'old'
 FROM unnest(ARRAY['nightly', 'retired']) j, generate_series(1, 1000) n,
-  LATERAL (SELECT now() - (1400 - n) * interval '1 day' AS at) t
+  LATERAL (SELECT now() - (1400 - n + CASE j WHEN 'retired' THEN 100 ELSE 0 END)
+    * interval '1 day' AS at) t
 WHERE EXISTS (SELECT FROM d)
 """
 BELOW = """
@@ -52,8 +56,7 @@ def folder(night, age):
 @pytest.fixture
 def night():
     with Night() as n:
-        n.configure('{ name = "say"; steps: ( { name = "say"; shell = "echo hello"; } ); }',
-                    more='history: { keep = "400d"; logs = "30d"; };')
+        n.configure(STAGES)
         yield n
 
 
@@ -76,13 +79,21 @@ def test_what_is_old_goes_and_what_is_needed_stays(night):
     strange.mkdir()
     os.utime(strange, (0, 0))
     night.begin()
-    event = night.wait("history-pruned", seconds=150)
+    night.configure(STAGES, more='history: { keep = "400d"; logs = "30d"; };')
+    assert night.call("reload").returncode == 0
+    event = night.wait("history-pruned")
     assert event["message"].endswith("the output of 40 runs"), event
 
     rows = night.sql("SELECT job, min(number), count(*) FROM nightjar.run"
                      " WHERE created_at < now() - interval '401 days' GROUP BY job ORDER BY job")
-    # of nightly's old ones none is the last or the last good one; retired keeps its last good one
-    assert rows == [("retired", 900, 1)], rows
+    # of nightly's old ones none is the last or the last good one; retired keeps its three
+    assert rows == [("retired", 900, 3)], rows
+    kept = night.sql("SELECT number FROM nightjar.run WHERE job = 'retired'"
+                     " AND created_at < now() - interval '401 days' ORDER BY number")
+    assert kept == [(900,), (990,), (1000,)], kept
+    slots = night.sql("SELECT r.number FROM nightjar.slot s JOIN nightjar.run r ON r.id = s.run_id"
+                      " WHERE s.scheduled_for < now() - interval '401 days' ORDER BY 1")
+    assert slots == kept, slots
     left = night.sql("SELECT count(*) FROM nightjar.run WHERE definition = 'old'")[0][0]
     for table in ("cell", "attempt", "node_result"):
         assert night.sql(f"SELECT count(*) FROM nightjar.{table} t JOIN nightjar.run r"
