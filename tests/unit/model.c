@@ -494,6 +494,16 @@ static void row_seen(void *self, enum store_table table, const cJSON *row, int *
 		check_run_end(m, row);
 }
 
+/* What somebody may still want to read, or a restarted daemon to find. */
+static void folder_gone(void *self, const char *run_id)
+{
+	struct model *m = self;
+	const cJSON *run = sim_row(m->sim, TABLE_RUN, run_id);
+
+	if (run && sim_run_is_kept(m->sim, run))
+		broken(m, "the folder of %s is gone, though it must stay", run_text(run));
+}
+
 static void slots_anew(void *self)
 {
 	model_slots_anew(((struct model *)self)->slots);
@@ -505,6 +515,7 @@ struct sim_watcher model_watcher(struct model *m)
 		.self = m,
 		.row = row_seen,
 		.effect = effect,
+		.folder_gone = folder_gone,
 		.slots_anew = slots_anew,
 	};
 }

@@ -230,7 +230,7 @@ static void check_up_to_now(struct model_slots *s, const struct known_job *job,
 	int leader = sim_leader(s->sim);
 	usec_t wall = sim_host_now(s->sim, (unsigned)leader);
 	const struct schedule *sc = NULL;
-	usec_t from = last;
+	usec_t from = MAX(last, sim_pruned_before(s->sim));
 
 	for (size_t i = 0; i < job->n_schedules; i++)
 		if (str_eq(job->schedules[i].expression, now->schedule) &&
@@ -254,7 +254,8 @@ static void check_job(struct model_slots *s, const struct model_job *now)
 	if (r.n)
 		qsort(r.items, r.n, sizeof(*r.items), by_time);
 	for (size_t i = 0; i < r.n; i++) {
-		if (!may_repeat(s, job) && !may_follow(s, job, last, r.items[i].first))
+		if (!may_repeat(s, job) && last >= sim_pruned_before(s->sim) &&
+			!may_follow(s, job, last, r.items[i].first))
 			sim_broken(s->sim, "%s: the slot %lld does not follow %lld", now->name,
 				(long long)(r.items[i].first / USEC_SEC),
 				(long long)(last / USEC_SEC));

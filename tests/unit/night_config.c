@@ -161,9 +161,19 @@ static char *head(struct sim *sim)
 	return buf_steal(&b);
 }
 
+/* Mostly nothing is removed, so that at the end every rule can be checked over the whole night. */
+static const char *history(struct sim *sim)
+{
+	static const char *const all[] = {"", "", "'history': {'keep': '3h', 'logs': '2h'}, ",
+		"'history': {'keep': '1h', 'logs': '90m'}, ", "'history': {'logs': '10m'}, "};
+
+	return maybe(sim, 30) ? PICK(sim, all) : "";
+}
+
 void night_config_make(struct sim *sim, struct night_config *c)
 {
-	*c = (struct night_config){.n_jobs = 1 + sim_random(sim) % NIGHT_JOBS};
+	*c = (struct night_config){
+		.n_jobs = 1 + sim_random(sim) % NIGHT_JOBS, .history = history(sim)};
 	for (size_t i = 0; i < c->n_jobs; i++) {
 		struct night_job *job = &c->jobs[i];
 
@@ -189,7 +199,7 @@ const char *night_config_edit(struct sim *sim, struct night_config *c, bool *ret
 	struct night_job *job = &c->jobs[sim_random(sim) % c->n_jobs];
 
 	*ret_slots = true;
-	switch (sim_random(sim) % 4) {
+	switch (sim_random(sim) % 5) {
 	case 0:
 		job->configured = !job->configured;
 		break;
@@ -198,6 +208,10 @@ const char *night_config_edit(struct sim *sim, struct night_config *c, bool *ret
 		break;
 	case 2:
 		job->timezone = timezone_of(sim);
+		break;
+	case 3:
+		c->history = *c->history ? history(sim) : "";
+		*ret_slots = false;
 		break;
 	default:
 		free(job->stages);
@@ -213,7 +227,8 @@ char *night_config_text(const struct night_config *c, bool quiet)
 	bool any = false;
 
 	buf_puts(&b, "{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, 'max_attempts': 4, "
-		     "'locks': {'warehouse': 2}, 'jobs': [");
+		     "'locks': {'warehouse': 2}, ");
+	buf_printf(&b, "%s'jobs': [", c->history);
 	for (size_t i = 0; i < c->n_jobs; i++) {
 		const struct night_job *job = &c->jobs[i];
 

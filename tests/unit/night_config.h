@@ -14,6 +14,7 @@ struct night_job {
 
 struct night_config {
 	struct night_job jobs[NIGHT_JOBS];
+	const char *history;
 	size_t n_jobs;
 };
 

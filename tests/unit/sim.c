@@ -729,6 +729,11 @@ void sim_each_row(const struct sim *sim, enum store_table table,
 		each(arg, row->json);
 }
 
+usec_t sim_pruned_before(const struct sim *sim)
+{
+	return sim->pruned_before;
+}
+
 unsigned sim_starts(struct sim *sim, const char *cell)
 {
 	unsigned n = 0;

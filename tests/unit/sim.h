@@ -6,6 +6,7 @@
  *   sim.c           time, machines, operations, looking
  *   sim_store.c     rows, commits, leadership
  *   sim_launcher.c  processes, calls, secrets
+ *   sim_prune.c     what is old goes
  *   sim_world.h     what these three share */
 #pragma once
 #include "core/core.h"
@@ -31,6 +32,8 @@ struct sim_watcher {
 	void (*row)(void *self, enum store_table table, const cJSON *row, int *mark);
 	/* An effect goes out: a process, or a call. */
 	void (*effect)(void *self, const struct action_place *place, uint64_t epoch);
+	/* What the processes of a run left on a machine is removed. */
+	void (*folder_gone)(void *self, const char *run_id);
 	/* Slots of every job may count from now on. */
 	void (*slots_anew)(void *self);
 };
@@ -139,6 +142,10 @@ unsigned sim_most_at_once(struct sim *sim, const char *prefix);
 /* What runs now: processes and calls. */
 void sim_each_effect(const struct sim *sim,
 	void (*each)(void *arg, const struct action_place *place), void *arg);
+/* What is older may be gone from the store; 0: nothing was removed. */
+usec_t sim_pruned_before(const struct sim *sim);
+/* Runs that stay whatever their age: open ones, and of their job the last, ... */
+bool sim_run_is_kept(const struct sim *sim, const cJSON *run);
 /* Every row of the table slot: calls back with job, instant, fate. */
 void sim_each_slot(struct sim *sim,
 	void (*each)(

@@ -76,7 +76,7 @@ static struct process *process_at(const struct host *host, const struct action_p
 {
 	struct process *p = *bucket_of(host->sim, place);
 
-	while (p && (p->host != host || !same_place(&p->place, place)))
+	while (p && (p->host != host || p->folder_gone || !same_place(&p->place, place)))
 		p = p->bucket;
 	return p;
 }
@@ -346,8 +346,8 @@ static void port_http_cancel(void *self, struct http_call *call)
 void launcher_ports(struct host *host, struct core_ports *ret)
 {
 	ret->secrets = (struct secrets_port){host, port_fetch};
-	ret->launcher =
-		(struct launcher_port){host, port_directory, port_start, port_find, port_stop};
+	ret->launcher = (struct launcher_port){
+		host, port_directory, port_start, port_find, port_stop, launcher_prune};
 	ret->http = (struct http_port){host, port_http_start, port_http_cancel};
 }
 

@@ -44,6 +44,24 @@ static struct row *row_new(struct sim *sim, enum store_table table, const char *
 	return row;
 }
 
+void row_remove(struct sim *sim, struct row *row)
+{
+	struct row **at = bucket_of(sim, row->table, row->key);
+
+	while (*at != row)
+		at = &(*at)->bucket;
+	*at = row->bucket;
+	for (at = &sim->tables[row->table]; *at != row;)
+		at = &(*at)->next;
+	*at = row->next;
+	if (sim->ends[row->table] == &row->next)
+		sim->ends[row->table] = at;
+	sim->n_rows[row->table]--;
+	free(row->key);
+	cJSON_Delete(row->json);
+	free(row);
+}
+
 /* An upsert: what is not named keeps its value. */
 static void row_put(struct sim *sim, const struct store_row *from)
 {
@@ -324,6 +342,8 @@ static cJSON *answer_of(const struct sim *sim, const struct store_read *read)
 {
 	const cJSON *found = NULL;
 
+	if (read->type == READ_KEPT)
+		return sim_kept(sim);
 	for (const struct row *row = sim->tables[TABLE_RUN]; row; row = row->next) {
 		const cJSON *json = row->json;
 
@@ -376,6 +396,7 @@ void store_ports(struct host *host, struct store_port *ret)
 		.read = port_read,
 		.report = port_report,
 		.lease = port_lease,
+		.prune = store_prune,
 	};
 }
 

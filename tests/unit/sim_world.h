@@ -66,7 +66,7 @@ struct process {
 	struct launch *watched[4];
 	usec_t started_at, ended_at;
 	enum stop_reason stop;
-	bool ended, died, timed_out;
+	bool ended, died, timed_out, folder_gone;
 };
 
 struct call {
@@ -100,6 +100,7 @@ struct sim {
 	struct list processes, calls;
 	struct process *process_buckets[SIM_BUCKETS];
 	usec_t secrets_take;
+	usec_t pruned_before; /* what was older may be gone from the store */
 	unsigned n_asked;
 };
 
@@ -119,6 +120,12 @@ void store_disconnect(struct host *host, const char *why);
 void store_cut(struct host *host); /* its daemon died */
 void store_fini(struct sim *sim);
 struct row *row_find(const struct sim *sim, enum store_table table, const char *key);
+void row_remove(struct sim *sim, struct row *row);
+
+/* sim_prune.c */
+void store_prune(void *self, struct prune *p);
+void launcher_prune(void *self, struct prune *p);
+cJSON *sim_kept(const struct sim *sim);
 
 /* sim_launcher.c */
 void launcher_ports(struct host *host, struct core_ports *ret);
