@@ -77,7 +77,7 @@ _Noreturn static void become(const struct child *child, const struct order *orde
 	if (getppid() != shim)
 		_exit(126);
 	if (dup2(output[0], STDOUT_FILENO) < 0 || dup2(output[1], STDERR_FILENO) < 0 ||
-		close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		give_up(report, STAGE_SETUP, errno);
 	if (order->cwd && chdir(order->cwd) < 0)
 		give_up(report, STAGE_CWD, errno);

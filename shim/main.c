@@ -33,6 +33,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -100,7 +101,7 @@ static int become_independent(struct shim *s)
 	umask(077);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_DUMPABLE, 0); /* it holds secrets: no core, no tracing */
-	close_range(SHIM_FD_CGROUP + 1, ~0U, 0);
+	syscall(SYS_close_range, SHIM_FD_CGROUP + 1, ~0U, 0);
 	s->cgroup = find_cgroup(); /* before anything else gets its number */
 	s->signals = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
 	return s->signals < 0 ? -errno : 0;
