@@ -48,37 +48,35 @@ struct journal {
 
 /* --- entries ------------------------------------------------------------------------------ */
 
-static size_t value_length(const struct field *f)
+/* Returns the length of NAME= and value. */
+static size_t measure(const struct field *f, size_t *ret_name)
 {
-	return MIN(strlen(f->value), (size_t)MESSAGE_MAX);
-}
-
-static struct iovec put_field(char *to, const struct field *f)
-{
-	size_t name = strlen(f->name), value = value_length(f);
-
-	memcpy(to, f->name, name);
-	memcpy(to + name, f->value, value);
-	return (struct iovec){.iov_base = to, .iov_len = name + value};
+	*ret_name = strlen(f->name);
+	return *ret_name + MIN(strlen(f->value), (size_t)MESSAGE_MAX);
 }
 
 static struct entry *entry_make(int priority, const struct field *fields, size_t n)
 {
-	size_t room = 0;
+	size_t room = 0, names[FIELDS_MAX], lengths[FIELDS_MAX];
 	struct entry *e;
 	char *to;
 
-	for (size_t i = 0; i < n; i++)
-		if (fields[i].value)
-			room += strlen(fields[i].name) + value_length(&fields[i]);
+	for (size_t i = 0; i < n; i++) {
+		lengths[i] = fields[i].value ? measure(&fields[i], &names[i]) : 0;
+		room += lengths[i];
+	}
 	e = xmalloc(sizeof(*e) + room);
-	*e = (struct entry){.priority = priority};
+	e->priority = priority;
+	e->n = 0;
+	list_init(&e->link);
 	to = e->text;
 	for (size_t i = 0; i < n; i++) {
 		if (!fields[i].value)
 			continue;
-		e->fields[e->n] = put_field(to, &fields[i]);
-		to += e->fields[e->n++].iov_len;
+		memcpy(to, fields[i].name, names[i]);
+		memcpy(to + names[i], fields[i].value, lengths[i] - names[i]);
+		e->fields[e->n++] = (struct iovec){.iov_base = to, .iov_len = lengths[i]};
+		to += lengths[i];
 	}
 	return e;
 }
