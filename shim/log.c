@@ -9,9 +9,9 @@
 #include "shim/protocol.h"
 #include "shim/when.h"
 
-#define FLUSH_AT   (64u << 10)
-#define ESCAPE_MAX 8u  /* the longest form of one character */
-#define PREFIX_MAX 64u /* time, stream and flag */
+#define FLUSH_AT   (512u << 10) /* large writes make large pages in the cache */
+#define ESCAPE_MAX 8u		/* the longest form of one character */
+#define PREFIX_MAX 64u		/* time, stream and flag */
 
 static const char *const stream_names[LOG_STREAMS] = {
 	[LOG_STDOUT] = "stdout",
@@ -143,6 +143,16 @@ static size_t text_max(const struct log *log)
 	return tail < SHIM_LINE_MAX ? (size_t)tail : SHIM_LINE_MAX;
 }
 
+/* Sixteen bytes at once, on every machine that has such registers. */
+typedef uint8_t block __attribute__((vector_size(16)));
+
+static size_t first_byte(uint64_t mask)
+{
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		return (size_t)__builtin_ctzll(mask) / 8;
+	return (size_t)__builtin_clzll(mask) / 8;
+}
+
 struct emission {
 	struct log *log;
 	struct log_line *line;
@@ -178,22 +188,25 @@ static void emit_line(struct emission *e, char flag)
 	line->counted = 0;
 }
 
-/* How many bytes from p on are printable ASCII: eight at a time. */
-static size_t plain_run(const char *p, size_t len)
+/* Copies up to len bytes for as long as they are printable ASCII, and returns how many those are.
+ * Whole blocks are written: `to` has room for the last one. */
+static size_t copy_plain(char *to, const char *p, size_t len)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
 	size_t n = 0;
 
-	for (; len - n >= 8; n += 8) {
-		uint64_t w;
+	for (; len - n >= sizeof(block); n += sizeof(block)) {
+		uint64_t odd[2];
+		block b, bad;
 
-		memcpy(&w, p + n, 8);
-		/* a high bit, one below 0x20, or a 0x7f */
-		if ((w | (w - ones * 0x20) | (w + ones)) & high)
-			break;
+		memcpy(&b, p + n, sizeof(b));
+		memcpy(to + n, &b, sizeof(b));
+		bad = (block)(b - 0x20 > 0x7e - 0x20); /* unsigned: what is below wraps */
+		memcpy(odd, &bad, sizeof(odd));
+		if (odd[0] | odd[1])
+			return n + (odd[0] ? first_byte(odd[0]) : 8 + first_byte(odd[1]));
 	}
-	while (n < len && p[n] >= 0x20 && p[n] < 0x7f)
-		n++;
+	for (; n < len && p[n] >= 0x20 && p[n] < 0x7f; n++)
+		to[n] = p[n];
 	return n;
 }
 
@@ -245,9 +258,10 @@ static size_t take_text(struct emission *e, const char *p, size_t len, bool end)
 	if (line->text.len + ESCAPE_MAX > e->text_max)
 		emit_line(e, 'P');
 	room = e->text_max - line->text.len;
-	n = plain_run(p, MIN(len, room));
+	buf_reserve(&line->text, room + sizeof(block));
+	n = copy_plain(line->text.data + line->text.len, p, MIN(len, room));
 	if (n > 0) {
-		buf_append(&line->text, p, n);
+		line->text.len += n;
 	} else if (!end && is_cut(p, len)) {
 		return 0;
 	} else if (is_control(*p) || (n = utf8_sequence(p, len)) == 0) {
@@ -273,22 +287,60 @@ static size_t take_part(struct emission *e, const char *p, size_t len, bool end)
 	return done;
 }
 
+/* The line's end at p: its length, 0: there is none. */
+static size_t line_end(const char *p, size_t len)
+{
+	if (len > 0 && *p == '\n')
+		return 1;
+	return len > 1 && p[0] == '\r' && p[1] == '\n' ? 2 : 0;
+}
+
+/* The usual case: whole lines of printable ASCII with room for them, looked at and copied in one
+ * go. How many bytes were taken. */
+static size_t take_plain_lines(struct emission *e, const char *p, size_t len)
+{
+	struct log *log = e->log;
+	struct buf *out = &log->pending;
+	size_t most = e->prefix_len + e->text_max + 1, done = 0, n, end;
+	char *to;
+
+	if (e->line->counted > 0)
+		return 0;
+	buf_reserve(out, FLUSH_AT + PREFIX_MAX + e->text_max + 1 + sizeof(block));
+	e->prefix[e->prefix_len - 2] = 'F';
+	while (done < len && log->file_size + out->len + log->torn + most <= log->file_cap) {
+		to = out->data + out->len;
+		memcpy(to, e->prefix, sizeof(e->prefix));
+		to += e->prefix_len;
+		n = copy_plain(to, p + done, MIN(len - done, e->text_max));
+		end = line_end(p + done + n, len - done - n);
+		if (end == 0)
+			break;
+		to[n] = '\n';
+		out->len += e->prefix_len + n + 1;
+		log->counted += n + end;
+		done += n + end;
+		if (out->len >= FLUSH_AT)
+			flush(log);
+	}
+	return done;
+}
+
 /* Everything but a cut character at the end; how many bytes were taken. */
 static size_t take_lines(struct emission *e, const char *p, size_t len, bool end)
 {
 	const char *at = p, *stop = p + len, *newline;
+	size_t cr;
 
-	while ((newline = memchr(at, '\n', (size_t)(stop - at)))) {
-		size_t n = (size_t)(newline - at), cr = n > 0 && newline[-1] == '\r';
-
-		if (e->line->text.len == 0 && n - cr <= e->text_max &&
-			plain_run(at, n - cr) == n - cr) {
-			emit(e, at, n - cr, n + 1, 'F');
-		} else {
-			take_part(e, at, n - cr, true);
-			e->line->counted += cr + 1;
-			emit_line(e, 'F');
-		}
+	for (;;) {
+		at += take_plain_lines(e, at, (size_t)(stop - at));
+		newline = memchr(at, '\n', (size_t)(stop - at));
+		if (!newline)
+			break;
+		cr = newline > at && newline[-1] == '\r';
+		take_part(e, at, (size_t)(newline - at) - cr, true);
+		e->line->counted += cr + 1;
+		emit_line(e, 'F');
 		at = newline + 1;
 	}
 	at += take_part(e, at, (size_t)(stop - at), end);
@@ -337,12 +389,28 @@ static void advance(struct log *log, enum log_stream stream, size_t before, bool
 	flush(log);
 }
 
+/* Without masks, and with nothing left from before: from where it lies. */
+static void feed_plain(struct log *log, enum log_stream stream, const char *data, size_t len)
+{
+	struct emission e = begin(log, stream);
+	size_t n = take_lines(&e, data, len, false);
+
+	log->bytes += len;
+	buf_append(&e.line->masked, data + n, len - n);
+	flush(log);
+}
+
 void log_feed(struct log *log, enum log_stream stream, const void *data, size_t len)
 {
 	struct log_line *line = &log->lines[stream];
+	const struct mask_set *masks = log_masks(log);
 	size_t before = line->masked.len;
 
-	mask_stream_feed(log_masks(log), &line->mask, data, len, &line->masked);
+	if (!masks && before == 0) {
+		feed_plain(log, stream, data, len);
+		return;
+	}
+	mask_stream_feed(masks, &line->mask, data, len, &line->masked);
 	advance(log, stream, before, false);
 }
 

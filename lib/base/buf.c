@@ -26,6 +26,11 @@ static void make_room(struct buf *b, size_t more)
 	b->data = xrealloc(b->data, b->cap);
 }
 
+void buf_reserve(struct buf *b, size_t more)
+{
+	make_room(b, more);
+}
+
 void buf_append(struct buf *b, const void *data, size_t len)
 {
 	make_room(b, len);

@@ -14,6 +14,8 @@ struct buf {
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b);
 void buf_append(struct buf *b, const void *data, size_t len);
+/* Room for so many more bytes, which may then be written at data + len; without a NUL. */
+void buf_reserve(struct buf *b, size_t more);
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) _printf_(2, 3);
