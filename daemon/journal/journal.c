@@ -42,7 +42,7 @@ struct journal {
 	pthread_cond_t wake, idle;
 	struct list queue;
 	atomic_size_t n_queued;
-	uint64_t dropped, dropped_untold;
+	atomic_uint_fast64_t dropped, dropped_untold;
 	bool busy, closing;
 };
 
@@ -146,13 +146,14 @@ static void send_all(const struct journal *j, struct list *entries)
 /* Everything that waits, in turn; they count as waiting until they have been sent. */
 static size_t take_entries(struct journal *j, struct list *entries)
 {
+	uint64_t untold = atomic_exchange(&j->dropped_untold, 0);
+
 	list_init(entries);
-	if (j->dropped_untold) {
+	if (untold) {
 		_cleanup_free_ char *message = xasprintf("%llu messages were dropped: the journal "
 							 "did not take them in time",
-			(unsigned long long)j->dropped_untold);
+			(unsigned long long)untold);
 
-		j->dropped_untold = 0;
 		list_append(entries, &entry_new(LOG_WARNING, message)->link);
 	}
 	while (!list_empty(&j->queue)) {
@@ -230,10 +231,8 @@ static bool has_room(struct journal *j, size_t most)
 {
 	if (atomic_load_explicit(&j->n_queued, memory_order_relaxed) < most)
 		return true;
-	pthread_mutex_lock(&j->mutex);
-	j->dropped++;
-	j->dropped_untold++;
-	pthread_mutex_unlock(&j->mutex);
+	atomic_fetch_add_explicit(&j->dropped, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&j->dropped_untold, 1, memory_order_relaxed);
 	return false;
 }
 
@@ -284,12 +283,7 @@ void journal_say(struct journal *j, int priority, const char *format, ...)
 
 uint64_t journal_dropped(struct journal *j)
 {
-	uint64_t n;
-
-	pthread_mutex_lock(&j->mutex);
-	n = j->dropped;
-	pthread_mutex_unlock(&j->mutex);
-	return n;
+	return j->dropped;
 }
 
 /* Where the thread hangs in journald the memory is left to the process's end. */

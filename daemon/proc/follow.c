@@ -106,11 +106,12 @@ static void on_look(uv_timer_t *timer)
 
 void follow_read(struct action *a, bool final)
 {
-	size_t cap = a->piece_len >= SMALL_PIECE / 2 ? FLOOD_PIECE : SMALL_PIECE;
+	size_t cap = a->piece || a->piece_len >= SMALL_PIECE / 2 ? FLOOD_PIECE : SMALL_PIECE;
 
 	a->piece_len = 0;
 	a->piece_gap = 0;
-	a->piece = xmalloc(cap);
+	if (!a->piece)
+		a->piece = xmalloc(cap);
 	log_read(a->folder, final, &a->position, a->piece, cap, &a->piece_len, &a->piece_gap);
 }
 
@@ -155,14 +156,17 @@ static void pump(struct launcher *l)
 	}
 }
 
-static void feed_line(struct action *a, const char *s, size_t len)
+/* s[len] is ours to end the line with. */
+static void feed_line(struct action *a, char *s, size_t len, struct log_line *before)
 {
 	const struct launcher_events *e = &a->launcher->events;
 	_cleanup_buf_ struct buf clean = BUF_NULL;
 	struct log_line line;
 
-	if (!log_line_parse(s, len, &line))
+	s[len] = '\0';
+	if (!log_line_parse(s, len, before, &line))
 		return;
+	*before = line;
 	a->last_line_at = line.at;
 	if (!log_line_is_plain(line.text, line.len)) {
 		text_escape(&clean, line.text, line.len);
@@ -172,21 +176,23 @@ static void feed_line(struct action *a, const char *s, size_t len)
 	e->line(e->self, a->launch, line.stream, line.at, line.text, line.len, line.partial);
 }
 
-/* piece_len stays, to tell how large the next piece should be. */
+/* piece_len stays, to tell how large the next piece should be; so does the memory, in a flood. */
 void follow_feed(struct action *a)
 {
 	const struct launcher_events *e = &a->launcher->events;
-	_cleanup_free_ char *piece = TAKE_PTR(a->piece);
-	const char *p = piece, *end = piece + a->piece_len;
+	char *piece = TAKE_PTR(a->piece), *p = piece, *end = p + a->piece_len, *newline;
+	struct log_line before = {0};
 
 	if (a->piece_gap > 0)
 		e->gap(e->self, a->launch, a->piece_gap);
-	while (p < end) {
-		const char *newline = memchr(p, '\n', end - p);
-
-		feed_line(a, p, newline - p);
-		p = newline + 1;
+	for (; p < end; p = newline + 1) {
+		newline = memchr(p, '\n', end - p);
+		feed_line(a, p, newline - p, &before);
 	}
+	if (a->piece_len >= SMALL_PIECE)
+		a->piece = piece;
+	else
+		free(piece);
 }
 
 /* --- watching ----------------------------------------------------------------------------- */

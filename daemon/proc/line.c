@@ -65,13 +65,25 @@ static bool eat_instant(struct cursor *c, usec_t *ret)
 	return true;
 }
 
-bool log_line_parse(const char *s, size_t len, struct log_line *ret)
+static bool eat_same_instant(struct cursor *c, const struct log_line *before, usec_t *ret)
+{
+	size_t len = before ? before->instant_len : 0;
+
+	if (len == 0 || (size_t)(c->end - c->s) < len || memcmp(c->s, before->instant, len) != 0)
+		return false;
+	c->s += len;
+	*ret = before->at;
+	return true;
+}
+
+bool log_line_parse(const char *s, size_t len, const struct log_line *before, struct log_line *ret)
 {
 	struct cursor c = {s, s + len};
-	struct log_line line = {0};
+	struct log_line line = {.instant = s};
 
-	if (!eat_instant(&c, &line.at))
+	if (!eat_same_instant(&c, before, &line.at) && !eat_instant(&c, &line.at))
 		return false;
+	line.instant_len = c.s - s;
 	if (eat(&c, " stderr "))
 		line.stream = STREAM_STDERR;
 	else if (!eat(&c, " stdout "))

@@ -543,7 +543,7 @@ void core_action_line(struct core *core, struct launch *l, enum stream stream, u
 	if (changed)
 		tell_progress(a);
 	if (!a->kind->line || len == 0 || text[0] != '{')
-		attempt_output(a, text, len);
+		attempt_output(a, text);
 }
 
 void core_action_gap(struct core *core, struct launch *l, uint64_t bytes)

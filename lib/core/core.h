@@ -64,8 +64,8 @@ void core_store_report(struct core *core, const cJSON *row);
 /* --- from the launcher -------------------------------------------------------------------- */
 
 void core_action_started(struct core *core, struct launch *l, usec_t at, bool adopted);
-/* Text of one output line, escaped and masked, without newline; partial: it goes on. `at`: when
- * the shim read it. */
+/* Text of one output line, escaped and masked, without newline, text[len] is NUL; partial: it goes
+ * on. `at`: when the shim read it. */
 void core_action_line(struct core *core, struct launch *l, enum stream stream, usec_t at,
 	const char *text, size_t len, bool partial);
 /* The HEAD of the git work tree that holds the step's directory, where there is one. */

@@ -167,10 +167,9 @@ void attempt_notice_as(const struct attempt *a, enum core_event event, enum outc
 	va_end(ap);
 }
 
-void attempt_output(const struct attempt *a, const char *text, size_t len)
+void attempt_output(const struct attempt *a, const char *text)
 {
 	struct core_notice n = about_attempt(a, EVENT_OUTPUT);
-	_cleanup_free_ char *message = xstrndup(text, len);
 
-	notice(a->step->cell->run->core, EVENT_OUTPUT, &n, message);
+	notice(a->step->cell->run->core, EVENT_OUTPUT, &n, text);
 }

@@ -15,4 +15,4 @@ void attempt_notice(const struct attempt *a, enum core_event event, const char *
 void attempt_notice_as(const struct attempt *a, enum core_event event, enum outcome outcome,
 	const char *format, ...) _printf_(4, 5);
 /* A line that it printed. */
-void attempt_output(const struct attempt *a, const char *text, size_t len);
+void attempt_output(const struct attempt *a, const char *text);

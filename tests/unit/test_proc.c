@@ -17,7 +17,7 @@
 
 static bool parse(const char *s, struct log_line *ret)
 {
-	return log_line_parse(s, strlen(s), ret);
+	return log_line_parse(s, strlen(s), NULL, ret);
 }
 
 static void a_line_has_its_instant_stream_flag_and_text(void **state)
