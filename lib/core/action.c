@@ -5,20 +5,17 @@
 #include "base/progress.h"
 #include "core/action.h"
 #include "core/attempt.h"
+#include "core/effect.h"
 #include "core/event.h"
 #include "core/gate.h"
+#include "core/lane.h"
 #include "core/lock.h"
 #include "core/record.h"
 #include "core/timer.h"
 
-/* What a step writes to $NIGHTJAR_OUTPUT is the first artifact of every process. */
-#define OUTPUT_FILE "output"
-#define OUTPUT_CAP  ((size_t)64 * 1024)
-#define OUTPUT_KEYS 256
-
-#define KILL_AFTER_DEFAULT (10 * USEC_SEC)
-#define KILL_AFTER_MOST	   (10 * USEC_MINUTE) /* what a kind may say where the step says none */
-#define LEASE_RETRY	   USEC_SEC
+#define OUTPUT_KEYS	256
+#define KILL_AFTER_MOST (10 * USEC_MINUTE) /* what a kind may say where the step says none */
+#define LEASE_RETRY	USEC_SEC
 /* What may pass between an intent and its effect: a foreign deadline counts from the intent. */
 #define INTENT_SLACK USEC_MINUTE
 #define INTENT_OLD   (INTENT_SLACK - 15 * USEC_SEC)
@@ -37,6 +34,7 @@ struct action *action_new(struct attempt *a, const struct kind_command *cmd)
 	action->ordinal = (unsigned)a->n_actions;
 	action->type = cmd->type;
 	action->repeatable = cmd->repeatable;
+	action->looks = cmd->looks;
 	action->wait.fire = wait_fired;
 	list_init(&action->commit.link);
 	XGROW(a->actions, a->n_actions, a->cap_actions);
@@ -66,6 +64,15 @@ static void action_cool(struct action *action)
 	kind_request_fini(&action->call.request);
 	mask_set_free(action->call.mask);
 	action->call.mask = NULL;
+	kind_query_fini(&action->query.query);
+	mask_set_free(action->query.mask);
+	action->query.mask = NULL;
+	if (action->want.kind && action->want.want)
+		action->want.kind->want_free(action->want.want);
+	free(action->want.key);
+	action->want = (struct lane_want){0};
+	mask_set_free(action->want_mask);
+	action->want_mask = NULL;
 }
 
 static void action_free(struct action *action)
@@ -87,6 +94,7 @@ void action_drop(struct action *action)
 {
 	timer_clear(action->core, &action->wait);
 	commit_forget(&action->commit);
+	lane_leave(action);
 	action->attempt = NULL;
 	if ((!action->launched && !action->secrets_pending) || action->core->freeing)
 		action_free(action);
@@ -178,178 +186,9 @@ void action_find(struct action *action)
 /* --- the effect
  * --------------------------------------------------------------------------------------- */
 
-static struct mask_set *mask_of(const struct action *action)
-{
-	struct mask_set *mask;
-
-	if (!action->values)
-		return NULL;
-	mask = mask_set_new();
-	for (size_t i = 0; action->secrets.names[i]; i++)
-		mask_set_add_secret(mask, action->values[i], strlen(action->values[i]));
-	mask_set_build(mask);
-	return mask;
-}
-
-/* Secrets can be expanded from here on, until scope_close(). */
-static void scope_open(struct action *action)
-{
-	struct scope *scope = &action->attempt->scope;
-
-	scope->secret_names = (const char *const *)action->secrets.names;
-	scope->secret_values = action->values;
-	scope->n_secrets = action->values ? strv_length(action->secrets.names) : 0;
-}
-
-static void scope_close(struct action *action)
-{
-	struct scope *scope = &action->attempt->scope;
-
-	scope->secret_names = NULL;
-	scope->secret_values = NULL;
-	scope->n_secrets = 0;
-}
-
-static void fill_place(struct action *action)
-{
-	const struct attempt *a = action->attempt;
-	const struct run *run = a->step->cell->run;
-	struct launch *l = &action->launch;
-
-	memcpy(l->place.run_id, run->id, sizeof(l->place.run_id));
-	l->place.cell = a->step->cell->spec->index;
-	l->place.step = a->step->index;
-	l->place.attempt = a->number;
-	memcpy(l->place.action, action->name, sizeof(l->place.action));
-	l->run_name = run->name;
-	l->cell_name = a->step->cell->spec->name;
-	l->step_name = a->step->spec->name;
-	l->kind = a->kind->spec.name;
-	l->epoch = action->epoch;
-	l->repeatable = action->repeatable;
-	l->log_cap = a->step->spec->log_cap;
-	l->artifacts[0].path = OUTPUT_FILE;
-	l->artifacts[0].cap = OUTPUT_CAP;
-	l->n_artifacts = 1;
-}
-
-/* The kind's variables over the step's: a later one of the same name wins. */
-static void lay_over(char ***env, char **take_more)
-{
-	size_t n = strv_length(*env);
-
-	for (size_t i = 0; take_more && take_more[i]; i++) {
-		size_t name = strcspn(take_more[i], "=") + 1, k = 0;
-
-		while (k < n && strncmp((*env)[k], take_more[i], name) != 0)
-			k++;
-		if (k == n) {
-			*env = strv_add(*env, &n, take_more[i]);
-		} else {
-			free((*env)[k]);
-			(*env)[k] = take_more[i];
-		}
-	}
-	free(take_more);
-}
-
-static int fill_files(struct action *action, char **ret_error)
-{
-	const struct attempt *a = action->attempt;
-	const struct spec_step *spec = a->step->spec;
-	struct launch *l = &action->launch;
-
-	l->files = xcalloc(spec->n_files ? spec->n_files : 1, sizeof(*l->files));
-	for (size_t i = 0; i < spec->n_files; i++) {
-		const struct spec_file *f = &spec->files[i];
-		struct launch_file *file = &l->files[l->n_files];
-		int r;
-
-		if (!spec_only_has(&f->only, a->scope.job, a->scope.cell))
-			continue;
-		r = scope_expand(&a->scope, f->content, &file->content, ret_error);
-		if (r < 0)
-			return r;
-		file->len = strlen(file->content);
-		file->name = xstrdup(f->name);
-		file->env = xstrdup(f->env);
-		l->n_files++;
-	}
-	return 0;
-}
-
-static int fill_cwd(struct action *action, struct kind_spawn *spawn, char **ret_error)
-{
-	const struct attempt *a = action->attempt;
-	struct launch *l = &action->launch;
-
-	if (a->step->spec->cwd)
-		return scope_expand(&a->scope, a->step->spec->cwd, &l->cwd, ret_error);
-	l->cwd = spawn->cwd ? TAKE_PTR(spawn->cwd) : xstrdup(a->directory);
-	return 0;
-}
-
-static void fill_stop(struct action *action, const struct kind_spawn *spawn)
-{
-	const struct spec_step *spec = action->attempt->step->spec;
-	struct launch *l = &action->launch;
-
-	l->timeout = spec->timeout;
-	l->kill_after = spec->kill_after    ? spec->kill_after
-			: spawn->kill_after ? spawn->kill_after
-					    : KILL_AFTER_DEFAULT;
-	l->stop_signal = spawn->stop_signal;
-	l->stop_group = spawn->stop_group;
-}
-
-static int fill_launch(struct action *action, char **ret_error)
-{
-	struct attempt *a = action->attempt;
-	struct launch *l = &action->launch;
-	struct kind_spawn spawn = {0};
-	int r;
-
-	fill_place(action);
-	l->mask = mask_of(action);
-	r = a->kind->spawn(a->machine, &a->ctx, action->name, &spawn, ret_error);
-	if (r == 0)
-		r = scope_environment(
-			&a->scope, action->core->ports.unit_environment, &l->env, ret_error);
-	if (r == 0)
-		r = fill_files(action, ret_error);
-	if (r == 0)
-		r = fill_cwd(action, &spawn, ret_error);
-	if (r == 0) {
-		lay_over(&l->env, TAKE_PTR(spawn.env));
-		l->argv = TAKE_PTR(spawn.argv);
-		l->directories = TAKE_PTR(spawn.directories);
-		fill_stop(action, &spawn);
-		for (size_t i = 0; i < spawn.n_artifacts; i++) {
-			l->artifacts[l->n_artifacts].path = spawn.artifacts[i].path;
-			l->artifacts[l->n_artifacts++].cap = spawn.artifacts[i].cap;
-		}
-	}
-	kind_spawn_fini(&spawn);
-	return r;
-}
-
 static void call_done(
 	struct http_call *call, int status, const char *error, const char *body, size_t body_len);
-
-static int fill_call(struct action *action, char **ret_error)
-{
-	struct attempt *a = action->attempt;
-
-	if (!action->core->ports.http.start) {
-		*ret_error = xstrdup("no HTTP calls can be made here");
-		return -ENOSYS;
-	}
-	action->call.mask = mask_of(action);
-	action->call.done = call_done;
-	action->call.owner = action;
-	return a->kind->request(
-		a->machine, &a->ctx, action->name, &action->call.request, ret_error);
-}
+static void query_done(struct query_call *call, const char *error, const char *text, size_t len);
 
 static void began(struct action *action, usec_t at, bool adopted)
 {
@@ -369,22 +208,57 @@ static void call_out(struct action *action)
 	struct http_port *http = &action->core->ports.http;
 
 	began(action, core_now(action->core), false);
+	action->call.done = call_done;
+	action->call.owner = action;
 	http->start(http->self, &action->call);
+}
+
+static void query_out(struct action *action)
+{
+	struct query_port *query = &action->core->ports.query;
+
+	began(action, core_now(action->core), false);
+	action->query.done = query_done;
+	action->query.owner = action;
+	query->start(query->self, &action->query);
+}
+
+static void join(struct action *action)
+{
+	struct mask_set *mask = TAKE_PTR(action->want_mask);
+	struct lane_want want = action->want;
+
+	action->want = (struct lane_want){0};
+	began(action, action->finding ? action->intent_at : core_now(action->core),
+		action->finding);
+	lane_join(action, &want, mask);
+}
+
+static void launch(struct action *action)
+{
+	struct launcher_port *launcher = &action->core->ports.launcher;
+
+	if (action->finding)
+		launcher->find(launcher->self, &action->launch);
+	else
+		launcher->start(launcher->self, &action->launch);
 }
 
 static void go_out(struct action *action)
 {
-	struct core *core = action->core;
-
-	action->launched = true;
 	action->attempt->state = ATTEMPT_RUNNING;
-	core->n_running++;
+	if (action->type == KIND_JOIN) {
+		join(action);
+		return;
+	}
+	action->launched = true;
+	action->core->n_running++;
 	if (action->type == KIND_HTTP)
 		call_out(action);
-	else if (action->finding)
-		core->ports.launcher.find(core->ports.launcher.self, &action->launch);
+	else if (action->type == KIND_QUERY)
+		query_out(action);
 	else
-		core->ports.launcher.start(core->ports.launcher.self, &action->launch);
+		launch(action);
 }
 
 /* The lease is over: the same again when there may be one. */
@@ -396,50 +270,56 @@ static void arm(struct action *action)
 	timer_set_boot(core, &action->wait, core_boot(core) + LEASE_RETRY);
 }
 
-/* An action that is to be found is found even where its start could not be filled in again: a
+/* What is harmless to ask again needs no lease. */
+static bool needs_lease(const struct action *action)
+{
+	return (action->type == KIND_SPAWN || action->type == KIND_HTTP) && !action->finding;
+}
+
+static bool may_go_out(struct action *action, usec_t lease)
+{
+	struct core *core = action->core;
+
+	if (!needs_lease(action))
+		return true;
+	if (core_boot(core) >= lease) {
+		arm(action);
+		return false;
+	}
+	if (core_boot(core) - action->intent_boot > INTENT_OLD) {
+		action->attempt->state = ATTEMPT_INTENT;
+		intend(action);
+		return false;
+	}
+	return true;
+}
+
+/* A process that is to be found is found even where its start could not be filled in again: a
  * secret may be gone by now. Then nothing of it is read that would need masking. */
 static void action_try_effect(struct action *action)
 {
 	struct core *core = action->core;
 	usec_t lease = core->ports.store.lease(core->ports.store.self);
+	bool to_find = action->finding && action->type == KIND_SPAWN;
 	_cleanup_free_ char *error = NULL;
 	int r;
 
-	if (!action->durable || action->secrets_pending)
+	if (!action->durable || action->secrets_pending || !may_go_out(action, lease))
 		return;
-	if (!action->finding && core_boot(core) >= lease) {
-		arm(action);
-		return;
-	}
-	if (!action->finding && core_boot(core) - action->intent_boot > INTENT_OLD) {
-		action->attempt->state = ATTEMPT_INTENT;
-		intend(action);
-		return;
-	}
 	action->launch.start_before = lease;
-	scope_open(action);
-	r = action->secrets_error ? -ENOENT : 0;
-	if (r < 0)
-		error = xstrdup(action->secrets_error);
-	else
-		r = action->type == KIND_HTTP ? fill_call(action, &error)
-					      : fill_launch(action, &error);
-	scope_close(action);
-	if (r < 0 && !action->finding) {
-		const struct mask_set *mask =
-			action->type == KIND_HTTP ? action->call.mask : action->launch.mask;
-		_cleanup_free_ char *masked = mask_string(mask, error ? error : strerror(-r));
-
-		attempt_action_failed(action->attempt, masked);
+	error = xstrdup(action->secrets_error);
+	r = error ? -ENOENT : effect_fill(action, &error);
+	if (r < 0 && !to_find) {
+		attempt_action_failed(action->attempt, error);
 		return;
 	}
 	if (r < 0) {
-		fill_place(action);
+		effect_fill_place(action);
 		action->launch.n_artifacts = 0;
 	}
 	wipe_values(action);
 	go_out(action);
-	if (action->finding && action->attempt->stop)
+	if (to_find && action->attempt->stop)
 		action_stop(action, action->attempt->stop);
 }
 
@@ -485,6 +365,11 @@ void action_stop(struct action *action, enum stop_reason reason)
 		core->ports.launcher.stop(core->ports.launcher.self, &action->launch, reason);
 		return;
 	}
+	if (action->type == KIND_QUERY) {
+		core->ports.query.cancel(core->ports.query.self, &action->query);
+		query_done(&action->query, "cancelled", NULL, 0);
+		return;
+	}
 	core->ports.http.cancel(core->ports.http.self, &action->call);
 	call_done(&action->call, 0, "cancelled", NULL, 0);
 }
@@ -513,7 +398,7 @@ void core_action_commit(struct core *core, struct launch *l, const char *commit)
 	record_run(run);
 }
 
-static void tell_progress(const struct attempt *a)
+void attempt_tell_progress(const struct attempt *a)
 {
 	_cleanup_json_ cJSON *progress = attempt_progress(a);
 	_cleanup_buf_ struct buf text = BUF_NULL;
@@ -541,7 +426,7 @@ void core_action_line(struct core *core, struct launch *l, enum stream stream, u
 		attempt_notice(a, EVENT_NEWS, "%s/%s: %s", a->scope.run_name,
 			a->step->cell->spec->name, news);
 	if (changed)
-		tell_progress(a);
+		attempt_tell_progress(a);
 	if (!a->kind->line || len == 0 || text[0] != '{')
 		attempt_output(a, text);
 }
@@ -617,29 +502,61 @@ void core_action_ended(struct core *core, struct launch *l, const struct action_
 	attempt_action_ended(action->attempt, &event);
 }
 
-static void call_done(
-	struct http_call *call, int status, const char *error, const char *body, size_t body_len)
+/* An answer, or none: it has come in. */
+static void answered(struct action *action, struct kind_event *event, struct mask_set *take_mask)
 {
-	struct action *action = call->owner;
-	struct mask_set *mask = TAKE_PTR(call->mask);
-	struct kind_event event = {
-		.type = KIND_ANSWERED,
-		.action = action->name,
-		.http_status = status,
-		.http_trouble = call->trouble,
-		.http_error = error,
-		.body = body,
-		.body_len = body_len,
-		.mask = mask,
-	};
-
+	event->type = KIND_ANSWERED;
+	event->action = action->name;
+	event->mask = take_mask;
 	action->launched = false;
 	action->core->n_running--;
 	if (!action->attempt) {
 		action_free(action);
 	} else {
 		action_cool(action);
-		attempt_action_ended(action->attempt, &event);
+		attempt_action_ended(action->attempt, event);
 	}
-	mask_set_free(mask);
+	mask_set_free(take_mask);
+}
+
+static void call_done(
+	struct http_call *call, int status, const char *error, const char *body, size_t body_len)
+{
+	struct kind_event event = {
+		.http_status = status,
+		.http_trouble = call->trouble,
+		.http_error = error,
+		.body = body,
+		.body_len = body_len,
+	};
+
+	answered(call->owner, &event, TAKE_PTR(call->mask));
+}
+
+static void query_done(struct query_call *call, const char *error, const char *text, size_t len)
+{
+	struct kind_event event = {
+		.http_status = error ? 0 : 200,
+		.http_trouble = call->trouble,
+		.http_error = error,
+		.body = text,
+		.body_len = len,
+	};
+
+	answered(call->owner, &event, TAKE_PTR(call->mask));
+}
+
+void action_served(
+	struct action *action, enum outcome outcome, const char *reason, const cJSON *result)
+{
+	struct kind_event event = {
+		.type = KIND_SERVED,
+		.action = action->name,
+		.outcome = outcome,
+		.reason = reason,
+		.result = result,
+	};
+
+	action_cool(action);
+	attempt_action_ended(action->attempt, &event);
 }

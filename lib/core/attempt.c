@@ -7,6 +7,7 @@
 #include "core/cell.h"
 #include "core/event.h"
 #include "core/gate.h"
+#include "core/lane.h"
 #include "core/lock.h"
 #include "core/record.h"
 #include "core/run.h"
@@ -150,9 +151,12 @@ enum outcome stop_outcome(enum stop_reason reason)
 static void attempt_enter_ended(struct attempt *a, enum outcome outcome, const char *reason)
 {
 	struct core *core = a->step->cell->run->core;
+	cJSON *progress = a->machine ? attempt_progress(a) : NULL;
 
 	place_release(core, a);
 	a->state = ATTEMPT_ENDED;
+	if (a->open)
+		lane_leave(a->open);
 	a->open = NULL;
 	a->outcome = outcome;
 	a->reason = reason ? text_one_line(reason, strlen(reason), REASON_MAX) : NULL;
@@ -161,7 +165,7 @@ static void attempt_enter_ended(struct attempt *a, enum outcome outcome, const c
 		a->counted = false;
 	if (a->machine) {
 		cJSON_Delete(a->progress);
-		a->progress = a->kind->progress ? a->kind->progress(a->machine) : NULL;
+		a->progress = progress;
 		a->holds_up = a->kind->holds_up ? a->kind->holds_up(a->machine) : NULL;
 	}
 	machine_free(a);
@@ -269,10 +273,16 @@ static bool fill_locks(struct attempt *a, const struct kind_command *cmd, char *
 	return scope_expand(&a->scope, a->step->spec->lock.name, &p->locks[0].name, ret_error) == 0;
 }
 
+static bool takes_no_place(enum kind_command_type type)
+{
+	return type == KIND_JOIN || type == KIND_QUERY;
+}
+
 static void obey_effect(struct attempt *a, const struct kind_command *cmd)
 {
 	_cleanup_free_ char *error = NULL;
 
+	a->place.locks_only = takes_no_place(cmd->type);
 	if (!fill_locks(a, cmd, &error)) {
 		attempt_enter_ended(a, OUTCOME_FAILED, error);
 		return;
@@ -306,6 +316,8 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 	switch (cmd->type) {
 	case KIND_SPAWN:
 	case KIND_HTTP:
+	case KIND_JOIN:
+	case KIND_QUERY:
 		obey_effect(a, cmd);
 		return;
 	case KIND_WAIT:
@@ -314,11 +326,6 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 	case KIND_ASK:
 		gate_ask(a, cmd);
 		return;
-	case KIND_JOIN:
-	case KIND_QUERY:
-		attempt_enter_ended(
-			a, OUTCOME_FAILED, "this is not there yet in this version of nightjar");
-		return;
 	case KIND_DONE:
 		a->counted = !cmd->not_counted;
 		attempt_enter_ended(a, cmd->outcome, cmd->reason);
@@ -326,9 +333,9 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 	}
 }
 
-static void machine_begin(struct attempt *a, struct kind_command *ret)
+static void machine_begin(struct attempt *a, usec_t at, struct kind_command *ret)
 {
-	struct kind_event begin = {.type = KIND_BEGIN};
+	struct kind_event begin = {.type = KIND_BEGIN, .at = at};
 
 	a->machine = a->kind->new (&a->ctx);
 	a->kind->next(a->machine, &a->ctx, &begin, ret);
@@ -338,7 +345,7 @@ void attempt_gates_open(struct attempt *a)
 {
 	struct kind_command cmd = {0};
 
-	machine_begin(a, &cmd);
+	machine_begin(a, core_server_now(a->step->cell->run->core), &cmd);
 	attempt_obey(a, &cmd);
 	command_fini(&cmd);
 }
@@ -439,8 +446,10 @@ void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 {
 	struct action *action = a->open;
 	struct run *run = a->step->cell->run;
+	struct kind_event now = *event;
 	struct kind_command cmd = {0};
 
+	now.at = core_server_now(run->core);
 	end_open_action(a, event);
 	take_stop(a, event->status);
 	if (was_never_started(event->status)) {
@@ -454,7 +463,8 @@ void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 		run_touch(run);
 		return;
 	}
-	if (event->status && event->status->end == END_INTERRUPTED && !action->repeatable) {
+	if (event->status && event->status->end == END_INTERRUPTED && !action->repeatable &&
+		!action->looks) {
 		record_action(action);
 		attempt_enter_ended(a, OUTCOME_NEEDS_PERSON,
 			"it was interrupted, and may have had its effect: look before it is "
@@ -462,7 +472,7 @@ void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 		run_touch(run);
 		return;
 	}
-	a->kind->next(a->machine, &a->ctx, event, &cmd);
+	a->kind->next(a->machine, &a->ctx, &now, &cmd);
 	keep_note(action, TAKE_PTR(cmd.note));
 	record_action(action);
 	if (cmd.rows)
@@ -516,11 +526,12 @@ bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why)
 		a->stop = reason;
 		a->stop_why = xstrdup(why);
 	}
-	if (a->state == ATTEMPT_RUNNING) {
+	if (a->state == ATTEMPT_RUNNING && a->open->type != KIND_JOIN) {
 		action_stop(a->open, reason);
 		return a->state == ATTEMPT_ENDED;
 	}
-	if (a->state == ATTEMPT_FOREIGN || (a->open && a->open->finding))
+	if (a->state == ATTEMPT_FOREIGN ||
+		(a->open && a->open->finding && a->open->type == KIND_SPAWN))
 		return false; /* its process may run: action_stop() once it is found */
 	if (a->open) {
 		struct action *action = a->open;
@@ -528,6 +539,7 @@ bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why)
 		timer_clear(action->core, &action->wait);
 		commit_forget(&action->commit);
 		action->ended = true;
+		action->ended_at = core_now(action->core);
 		if (a->state != ATTEMPT_PLACE)
 			record_action(action);
 	}
@@ -571,7 +583,7 @@ static void resume_call(struct attempt *a, struct action *action)
 		.http_error = "the daemon was restarted before the answer came",
 	};
 
-	if (action->repeatable) {
+	if (action->repeatable || action->looks) {
 		attempt_action_ended(a, &event);
 		return;
 	}
@@ -583,9 +595,25 @@ static void resume_call(struct attempt *a, struct action *action)
 		"effect");
 }
 
+/* It is harmless to ask again. */
+static void resume_asking(struct attempt *a, struct action *action, const struct kind_command *cmd)
+{
+	_cleanup_free_ char *error = NULL;
+
+	a->place.locks_only = true;
+	if (!fill_locks(a, cmd, &error)) {
+		attempt_action_failed(a, error);
+		return;
+	}
+	place_take(action->core, a);
+	a->state = ATTEMPT_INTENT;
+	action_find(action);
+}
+
 static void resume_open(struct attempt *a, struct action *action, const struct kind_command *cmd)
 {
 	a->open = action;
+	action->looks = cmd->looks;
 	switch (action->type) {
 	case KIND_SPAWN:
 		resume_process(a, action, cmd);
@@ -596,6 +624,10 @@ static void resume_open(struct attempt *a, struct action *action, const struct k
 	case KIND_ASK:
 		action->hash = xstrdup(cmd->hash);
 		gate_resume(a, action);
+		return;
+	case KIND_JOIN:
+	case KIND_QUERY:
+		resume_asking(a, action, cmd);
 		return;
 	default:
 		action_pause(action, cmd->wait);
@@ -609,6 +641,7 @@ static void replay_event(struct attempt *a, struct action *action, struct kind_c
 	struct action_status status = {0};
 	struct kind_event event = {
 		.action = action->name,
+		.at = action->ended_at,
 		.note = action->note,
 	};
 
@@ -619,11 +652,15 @@ static void replay_event(struct attempt *a, struct action *action, struct kind_c
 		event.status = &status;
 		break;
 	case KIND_HTTP:
+	case KIND_QUERY:
 		event.type = KIND_ANSWERED;
 		break;
 	case KIND_ASK:
 		event.type = KIND_APPROVED;
 		event.who = json_string(action->note, "by");
+		break;
+	case KIND_JOIN:
+		event.type = KIND_SERVED;
 		break;
 	default:
 		event.type = KIND_PASSED;
@@ -645,7 +682,7 @@ void attempt_resume(struct attempt *a)
 	}
 	if (gates == a->n_actions && gate_begin(a))
 		return;
-	machine_begin(a, &cmd);
+	machine_begin(a, a->started_at, &cmd);
 	for (size_t i = gates; i < a->n_actions; i++) {
 		struct action *action = a->actions[i];
 
@@ -694,6 +731,10 @@ char *attempt_waits_for(const struct attempt *a)
 
 cJSON *attempt_progress(const struct attempt *a)
 {
+	const cJSON *lane = a->open ? lane_progress(a->open) : NULL;
+
+	if (lane)
+		return cJSON_Duplicate(lane, true);
 	if (a->machine && a->kind->progress)
 		return a->kind->progress(a->machine);
 	return a->progress ? cJSON_Duplicate(a->progress, true) : NULL;

@@ -6,6 +6,7 @@
 #include "core/attempt.h"
 #include "core/cell.h"
 #include "core/event.h"
+#include "core/lane.h"
 #include "core/lock.h"
 #include "core/operate.h"
 #include "core/prune.h"
@@ -30,6 +31,7 @@ struct core *core_new(const struct core_ports *ports)
 	list_init(&core->ended);
 	list_init(&core->dirty);
 	list_init(&core->waiting);
+	list_init(&core->lanes);
 	list_init(&core->commit_waits);
 	list_init(&core->units);
 	list_init(&core->answers);
@@ -53,6 +55,7 @@ static void forget_runs(struct core *core)
 		run_free(core->jobs[i]->red);
 		core->jobs[i]->red = NULL;
 	}
+	lanes_fini(core);
 	core->loaded = false;
 }
 

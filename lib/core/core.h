@@ -15,6 +15,7 @@
  *   timer.c     deadlines, delays and waits
  *   record.c    rows to the store and back
  *   action.c    one effect: its intent, its secrets, its process or call, its end
+ *   effect.c    what exactly it is to do: filled in from its kind and its step
  *   prune.c     history that is old goes
  *   operate.c   what admins ask for: start, cancel, retry, pause, ...
  *   read.c      what readers ask for that may need history: show, logs, runs, why

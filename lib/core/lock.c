@@ -64,6 +64,8 @@ static bool places_left(const struct core *core, const struct place *p)
 {
 	unsigned most = place_stage_spec(p)->max_parallel;
 
+	if (p->locks_only)
+		return true;
 	if (core->spec && core->n_places >= core->spec->max_attempts)
 		return false;
 	return most == 0 || place_stage(p)->n_places < most;
@@ -85,14 +87,23 @@ static void claim_locks(struct core *core, const struct place *p)
 			lock_get(core, p->locks[i].name)->claimed++;
 }
 
+static void stop_waiting(struct core *core, struct place *p)
+{
+	if (!list_empty(&p->link) && p->locks_only && !p->held)
+		core->n_locks_only--;
+	list_remove(&p->link);
+}
+
 void place_take(struct core *core, struct attempt *a)
 {
 	struct place *p = &a->place;
 
-	list_remove(&p->link);
+	stop_waiting(core, p);
 	p->held = true;
-	core->n_places++;
-	place_stage(p)->n_places++;
+	if (!p->locks_only) {
+		core->n_places++;
+		place_stage(p)->n_places++;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(p->locks); i++) {
 		struct named_lock *l;
 
@@ -110,14 +121,17 @@ void place_wait(struct core *core, struct attempt *a)
 {
 	a->place.since = core_now(core);
 	list_append(&core->waiting, &a->place.link);
+	core->n_locks_only += a->place.locks_only;
 	core->places_changed = true;
 }
 
 static void give_back(struct core *core, struct place *p)
 {
 	p->held = false;
-	core->n_places--;
-	place_stage(p)->n_places--;
+	if (!p->locks_only) {
+		core->n_places--;
+		place_stage(p)->n_places--;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(p->locks); i++) {
 		struct named_lock *l;
 
@@ -136,7 +150,7 @@ void place_release(struct core *core, struct attempt *a)
 {
 	struct place *p = &a->place;
 
-	list_remove(&p->link);
+	stop_waiting(core, p);
 	if (p->held)
 		give_back(core, p);
 	for (size_t i = 0; i < ARRAY_SIZE(p->locks); i++) {
@@ -166,8 +180,11 @@ bool places_grant(struct core *core)
 	{
 		struct place *p = list_entry(node, struct place, link);
 
-		if (core->spec && core->n_places >= core->spec->max_attempts)
-			break;
+		if (!p->locks_only && core->spec && core->n_places >= core->spec->max_attempts) {
+			if (core->n_locks_only == 0)
+				break;
+			continue;
+		}
 		if (!locks_left(core, p)) {
 			claim_locks(core, p);
 			continue;
@@ -201,6 +218,8 @@ char *place_describe(const struct core *core, const struct attempt *a)
 		return xstrdup("waits for the store");
 	if (core->draining)
 		return xstrdup("waits: the daemon is draining");
+	if (p->locks_only)
+		return xstrdup("waits for its turn");
 	if (core->spec && core->n_places >= core->spec->max_attempts)
 		return xasprintf("waits for a place: max_attempts is %u", core->spec->max_attempts);
 	return xasprintf("waits for a place: max_parallel of %s is %u", place_stage_spec(p)->name,

@@ -1,6 +1,7 @@
 /* Places (max_attempts, a stage's max_parallel) and named locks. An action takes all it needs or
  * none, first come first served: a waiter that cannot have its locks keeps later ones off those
- * locks, so that nobody starves; it does not keep them off the places. */
+ * locks, so that nobody starves; it does not keep them off the places. Waiting in a lane and asking
+ * a warehouse take locks alone (locks_only). */
 #pragma once
 #include "core/model.h"
 

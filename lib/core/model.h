@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "core/core.h"
+#include "kinds/lane.h"
 #include "spec/scope.h"
 
 /* A wish to be woken: embedded in what waits. */
@@ -158,6 +159,7 @@ struct place {
 	struct list link; /* in core.waiting while it waits */
 	struct attempt *attempt;
 	bool held;
+	bool locks_only; /* it counts in no limit */
 	struct {
 		char *name;
 		bool shared;
@@ -171,7 +173,7 @@ struct action {
 	char name[ACTION_NAME_MAX];
 	unsigned ordinal;
 	enum kind_command_type type;
-	bool repeatable;
+	bool repeatable, looks; /* as in kind_command */
 	bool ended;
 	bool started;
 	char *machine; /* whose shim it is */
@@ -182,7 +184,7 @@ struct action {
 	cJSON *status, *note;
 	char *hash; /* KIND_ASK: of the plan that waits for a word; NULL: there is none */
 	/* while it is under way */
-	bool launched; /* the launcher or the http port has it */
+	bool launched; /* a port has it */
 	bool finding;  /* it was begun by an earlier daemon */
 	bool durable;
 	bool secrets_pending;
@@ -192,6 +194,10 @@ struct action {
 	char **values; /* of the secrets, in step with secrets.names */
 	struct launch launch;
 	struct http_call call;
+	struct query_call query;
+	struct lane_want want; /* until it joins its lane: */
+	struct mask_set *want_mask;
+	struct lane_seat *seat; /* in a lane; NULL: in none */
 	struct timer wait;
 };
 
@@ -272,12 +278,14 @@ struct core {
 	struct list ended; /* run.in_core: kept for readers until the store can tell of their end */
 	struct list dirty; /* runs to look at */
 	struct heap wall, boot;
-	struct list waiting; /* place.link, first come first served */
-	unsigned n_places;   /* taken, for max_attempts */
-	unsigned n_running;  /* actions with a process or a call */
+	struct list waiting;   /* place.link, first come first served */
+	unsigned n_places;     /* taken, for max_attempts */
+	unsigned n_locks_only; /* of those that wait */
+	unsigned n_running;    /* actions with a process or a call */
 	struct named_lock *locks;
 	size_t n_locks, cap_locks;
 	bool places_changed;
+	struct list lanes;
 	struct store_unit *unit;  /* rows collected and not yet submitted */
 	struct list commit_waits; /* of `unit` */
 	struct list units;	  /* in flight: struct flight.link */

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/json.h"
 #include "base/memory.h"
+#include "tests/unit/made_lane.h"
 #include "tests/unit/made_up.h"
 
 struct made_up {
@@ -13,10 +14,14 @@ struct made_up {
 
 #define KEYS(its_name)                                                                             \
 	{                                                                                          \
-		{                                                                                  \
-			.section = its_name, .name = "does", .type = KEY_TEMPLATE,                 \
-			.doc = "what it does"                                                      \
-		}                                                                                  \
+		{.section = its_name,                                                              \
+			.name = "does",                                                            \
+			.type = KEY_TEMPLATE,                                                      \
+			.doc = "what it does"},                                                    \
+			{.section = its_name,                                                      \
+				.name = "says",                                                    \
+				.type = KEY_TEMPLATE,                                              \
+				.doc = "what it tells its lane"},                                  \
 	}
 
 static const struct key keys[] = KEYS("made_up"), plans_keys[] = KEYS("made_up_plans");
@@ -55,6 +60,8 @@ static bool went_well(const struct kind_event *event)
 		return json_bool(event->note, "well", false);
 	if (event->type == KIND_ENDED)
 		return event->status->end == END_EXITED && event->status->code == 0;
+	if (event->type == KIND_SERVED)
+		return event->outcome == OUTCOME_OK;
 	return event->type != KIND_ANSWERED || event->http_status == 200;
 }
 
@@ -104,7 +111,10 @@ static void made_up_next(void *state, const struct kind_context *ctx,
 			ret->rows = plan_rows(json_string(ret->note, "hash"), event->at);
 	}
 	if (!well) {
-		done(ret, OUTCOME_TRANSIENT, "an action failed");
+		bool served = event->type == KIND_SERVED;
+
+		done(ret, served ? OUTCOME_NOT_READY : OUTCOME_TRANSIENT,
+			served ? "its lane did not serve it" : "an action failed");
 		return;
 	}
 	word = m->next < m->n ? m->words[m->next] : NULL;
@@ -125,11 +135,14 @@ static void made_up_next(void *state, const struct kind_context *ctx,
 		m->next);
 	ret->type = str_eq(word, "http")       ? KIND_HTTP
 		    : str_eq(word, "wait")     ? KIND_WAIT
+		    : str_eq(word, "lane")     ? KIND_JOIN
+		    : str_eq(word, "query")    ? KIND_QUERY
 		    : str_starts(word, "ask:") ? KIND_ASK
 					       : KIND_SPAWN;
 	if (ret->type == KIND_ASK)
 		ret->hash = xstrdup(argument(word));
-	ret->repeatable = !str_eq(word, "once");
+	ret->repeatable = !str_eq(word, "once") && !str_eq(word, "looks");
+	ret->looks = str_eq(word, "looks");
 	ret->wait = 10 * USEC_SEC;
 }
 
@@ -150,6 +163,30 @@ static int made_up_request(void *state, const struct kind_context *ctx, const ch
 	return 0;
 }
 
+static int made_up_join(void *state, const struct kind_context *ctx, const char *action,
+	struct lane_want *ret, char **ret_error)
+{
+	const char *says = node_string(ctx->params, "says");
+	_cleanup_free_ char *text = NULL;
+	int r = ctx->expand(ctx, says ? says : "", &text, ret_error);
+
+	if (r < 0)
+		return r;
+	ret->kind = &lane_made_up;
+	ret->key = xstrdup(ctx->environment ? ctx->environment : "m");
+	ret->want = made_want_new(text, str_eq(text, "never") ? 100000 : 3, ctx->timeout);
+	return 0;
+}
+
+static int made_up_query(void *state, const struct kind_context *ctx, const char *action,
+	struct kind_query *ret, char **ret_error)
+{
+	ret->conninfo = xstrdup("host=nowhere");
+	ret->sql = "SELECT 1";
+	ret->timeout = USEC_MINUTE;
+	return 0;
+}
+
 #define MADE_UP(its_name, its_keys, it_plans)                                                      \
 	{                                                                                          \
 		.spec =                                                                            \
@@ -158,10 +195,12 @@ static int made_up_request(void *state, const struct kind_context *ctx, const ch
 				.value = KEY_GROUP,                                                \
 				.doc = "a kind for tests",                                         \
 				.keys = its_keys,                                                  \
-				.n_keys = 1,                                                       \
+				.n_keys = ARRAY_SIZE(its_keys),                                    \
+				.takes_secrets = true,                                             \
 			},                                                                         \
 		.new = made_up_new, .free = made_up_free, .next = made_up_next,                    \
-		.spawn = made_up_spawn, .request = made_up_request, .plans = it_plans,             \
+		.spawn = made_up_spawn, .request = made_up_request, .join = made_up_join,          \
+		.query = made_up_query, .plans = it_plans,                                         \
 	}
 
 const struct kind kind_made_up = MADE_UP("made_up", keys, false);

@@ -58,7 +58,8 @@ static void put_kind(struct sim *sim, struct buf *b)
 {
 	static const char *const does[] = {"spawn http wait spawn", "spawn not_ready:2",
 		"once http", "http wait once spawn", "wait spawn", "once",
-		"spawn http not_ready:1 spawn", "http not_ready:9"};
+		"spawn http not_ready:1 spawn", "http not_ready:9", "lane", "spawn lane spawn",
+		"query lane http", "looks lane not_ready:1"};
 
 	if (maybe(sim, 60))
 		buf_puts(b, "'run': ['x'], 'transient_codes': [75]");

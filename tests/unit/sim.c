@@ -780,7 +780,7 @@ void sim_each_effect(
 	{
 		const struct call *c = list_entry(node, struct call, link);
 
-		if (c->call)
+		if (c->call && c->place.run_id[0])
 			each(arg, &c->place);
 	}
 }

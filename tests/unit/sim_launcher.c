@@ -300,6 +300,10 @@ static void call_over(struct call *c, int status, const char *error)
 		c->call->adapter = NULL;
 		c->call->done(c->call, status, error, status ? "{}" : NULL, status ? 2 : 0);
 	}
+	if (c->query) {
+		c->query->adapter = NULL;
+		c->query->done(c->query, error, status ? "{}" : NULL, status ? 2 : 0);
+	}
 	free(c);
 }
 
@@ -317,17 +321,37 @@ static void call_cut(struct sim *sim, struct happening *h)
 	call_over(container_of(h, struct call, h), 0, "the daemon died");
 }
 
+/* A lane makes one call at a time, and none that changes anything without the lease. */
+static void check_lane(struct host *host, const struct http_call *call)
+{
+	struct store_port store;
+
+	store_ports(host, &store);
+	if (!str_eq(call->request.method, "GET") && store.lease(host) <= host_boot(host))
+		sim_broken(host->sim, "a lane's call without the lease");
+	list_for_each(node, &host->sim->calls)
+	{
+		const struct call *c = list_entry(node, struct call, link);
+
+		if (c->host == host && c->call && str_eq(c->call->request.url, call->request.url))
+			sim_broken(host->sim, "two calls at a time: %s", call->request.url);
+	}
+}
+
 static void port_http_start(void *self, struct http_call *call)
 {
 	struct host *host = self;
 	struct sim *sim = host->sim;
 	struct call *c = xnew(struct call);
 
+	c->host = host;
+	place_of_url(call->request.url, &c->place);
+	if (!c->place.run_id[0])
+		check_lane(host, call);
 	c->call = call;
 	call->adapter = c;
-	place_of_url(call->request.url, &c->place);
 	list_append(&sim->calls, &c->link);
-	if (sim->options.watcher.effect)
+	if (sim->options.watcher.effect && c->place.run_id[0])
 		sim->options.watcher.effect(sim->options.watcher.self, &c->place, host->epoch);
 	sim_at_host(host, &c->h, USEC_SEC, answered, call_cut);
 }
@@ -337,6 +361,25 @@ static void port_http_cancel(void *self, struct http_call *call)
 	struct call *c = call->adapter;
 
 	c->call = NULL;
+}
+
+static void port_query_start(void *self, struct query_call *query)
+{
+	struct host *host = self;
+	struct call *c = xnew(struct call);
+
+	c->host = host;
+	c->query = query;
+	query->adapter = c;
+	list_append(&host->sim->calls, &c->link);
+	sim_at_host(host, &c->h, USEC_SEC, answered, call_cut);
+}
+
+static void port_query_cancel(void *self, struct query_call *query)
+{
+	struct call *c = query->adapter;
+
+	c->query = NULL;
 }
 
 /* --- the whole
@@ -349,6 +392,7 @@ void launcher_ports(struct host *host, struct core_ports *ret)
 	ret->launcher = (struct launcher_port){
 		host, port_directory, port_start, port_find, port_stop, launcher_prune};
 	ret->http = (struct http_port){host, port_http_start, port_http_cancel};
+	ret->query = (struct query_port){host, port_query_start, port_query_cancel};
 }
 
 /* The daemon died: nobody watches its processes any more. */

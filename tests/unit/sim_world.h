@@ -72,8 +72,10 @@ struct process {
 struct call {
 	struct happening h;
 	struct list link;
-	struct http_call *call;
-	struct action_place place;
+	struct host *host;
+	struct http_call *call; /* this one or the other; NULL: cancelled */
+	struct query_call *query;
+	struct action_place place; /* run_id empty: a lane's call, or a query */
 };
 
 struct sim {
