@@ -10,19 +10,11 @@
  * the call goes out, and kept for its answer. */
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
-#include "base/json.h"
 #include "base/memory.h"
 #include "kinds/exit.h"
 #include "kinds/http_answer.h"
+#include "kinds/http_request.h"
 #include "kinds/kind_table.h"
-
-#define ANSWER_CAP ((size_t)1024 * 1024)
-#define SLOW	   (5 * USEC_MINUTE)
-
-enum {
-	METHOD_MAX = 16,
-};
 
 struct http {
 	char *method;
@@ -34,13 +26,9 @@ struct http {
 
 static void *http_new(const struct kind_context *ctx)
 {
-	const struct node *codes = node_get(ctx->params, "codes");
 	struct http *h = xnew(struct http);
 
-	h->codes = xcalloc(codes ? codes->n_children + 1 : 1, sizeof(*h->codes));
-	for (size_t i = 0; codes && i < codes->n_children; i++)
-		if (codes->children[i]->type == NODE_INT)
-			h->codes[h->n_codes++] = codes->children[i]->integer;
+	h->codes = http_codes(ctx->params, &h->n_codes);
 	return h;
 }
 
@@ -61,18 +49,12 @@ static void http_free(void *state)
 static int read_method(struct http *h, const struct kind_context *ctx, char **ret_error)
 {
 	const char *method = node_string(ctx->params, "method");
-	size_t len;
 	int r = ctx->expand(ctx, method ? method : "GET", &h->method, ret_error);
 
-	if (r < 0)
-		return r;
-	len = strspn(h->method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-	if (len == 0 || len > METHOD_MAX || h->method[len]) {
-		*ret_error = xstrdup("http: the method must be a word like GET or POST");
-		return -EINVAL;
-	}
-	h->repeatable = str_eq(h->method, "GET") || str_eq(h->method, "HEAD");
-	return 0;
+	if (r == 0)
+		r = http_method_check(h->method, ret_error);
+	h->repeatable = http_method_is_safe(h->method);
+	return r;
 }
 
 static void http_begin(struct http *h, const struct kind_context *ctx, struct kind_command *ret)
@@ -87,75 +69,10 @@ static void http_begin(struct http *h, const struct kind_context *ctx, struct ki
 	ret->repeatable = h->repeatable;
 }
 
-/* A string as it is, other values as JSON has them. The caller frees. */
-static char *text_of(const struct node *n)
-{
-	_cleanup_json_ cJSON *json = NULL;
-
-	if (n->type == NODE_STRING)
-		return xstrdup(n->string);
-	json = node_to_json(n);
-	return json_print(json);
-}
-
-static bool header_is_sound(const char *name, const char *value)
-{
-	for (const char *p = name; *p; p++)
-		if (*p <= ' ' || *p > '~' || strchr("()<>@,;:\\\"/[]?={}", *p))
-			return false;
-	for (const char *p = value; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return false;
-	return *name;
-}
-
-static int add_headers(const struct node *headers, struct kind_request *ret, char **ret_error)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; headers && i < headers->n_children; i++) {
-		const struct node *h = headers->children[i];
-		_cleanup_free_ char *value = text_of(h);
-
-		if (!header_is_sound(h->key, value)) {
-			*ret_error = xasprintf(
-				"http: the header %s is not one that can be sent", h->key);
-			return -EINVAL;
-		}
-		ret->headers = strv_add(ret->headers, &n, xasprintf("%s: %s", h->key, value));
-	}
-	return 0;
-}
-
-static bool has_header(const struct node *headers, const char *name)
-{
-	for (size_t i = 0; headers && i < headers->n_children; i++)
-		if (strcasecmp(headers->children[i]->key, name) == 0)
-			return true;
-	return false;
-}
-
-static void add_body(const char *body, const struct node *headers, struct kind_request *ret)
-{
-	_cleanup_json_ cJSON *json = NULL;
-	size_t n = ret->headers ? strv_length(ret->headers) : 0;
-	const char *type = "text/plain; charset=utf-8";
-
-	if (!body)
-		return;
-	ret->body = xstrdup(body);
-	if (has_header(headers, "Content-Type"))
-		return;
-	if (json_parse(body, strlen(body), &json) == 0)
-		type = "application/json";
-	ret->headers = strv_add(ret->headers, &n, xasprintf("Content-Type: %s", type));
-}
-
 static int http_request(void *state, const struct kind_context *ctx, const char *action,
 	struct kind_request *ret, char **ret_error)
 {
 	struct http *h = state;
-	const struct node *headers;
 	int r;
 
 	node_free(h->params);
@@ -163,17 +80,8 @@ static int http_request(void *state, const struct kind_context *ctx, const char 
 	r = ctx->expand_tree(ctx, ctx->params, &h->params, ret_error);
 	if (r < 0)
 		return r;
-	headers = node_get(h->params, "headers");
-	r = add_headers(headers, ret, ret_error);
-	if (r < 0)
-		return r;
-	add_body(node_string(h->params, "body"), headers, ret);
-	ret->url = xstrdup(node_string(h->params, "url"));
-	ret->method = xstrdup(h->method);
 	ret->timeout = ctx->timeout;
-	ret->slow = SLOW;
-	ret->cap = ANSWER_CAP;
-	return 0;
+	return http_request_fill(h->params, h->method, ret, ret_error);
 }
 
 /* --- its answer --------------------------------------------------------------------------- */
