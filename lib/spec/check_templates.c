@@ -497,7 +497,7 @@ void check_world_templates(struct loader *l)
 	for (size_t i = 0; l->checks && i < l->checks->n_children; i++) {
 		const struct node *n = l->checks->children[i], *list = node_get(n, "environments");
 
-		if (!list)
+		if (!list || list->n_children == 0)
 			check_check(l, n, NULL);
 		for (size_t k = 0; list && k < list->n_children; k++)
 			check_check(l, n, list->children[k]->string);

@@ -124,7 +124,6 @@ static void load_all(struct loader *l)
 	l->checks = node_get(l->root, "checks");
 	l->lock_used = flags_for(locks);
 	l->set_used = flags_for(l->sets);
-	l->check_used = flags_for(l->checks);
 	load_paths(l);
 	load_limits(l);
 	load_locks(l);
@@ -139,7 +138,6 @@ static void load_all(struct loader *l)
 	if (!l->locks_unclear)
 		warn_unused(l, "lock", locks, l->lock_used);
 	warn_unused(l, "set", l->sets, l->set_used);
-	warn_unused(l, "check", l->checks, l->check_used);
 }
 
 static void loader_fini(struct loader *l)
@@ -158,7 +156,6 @@ static void loader_fini(struct loader *l)
 	free(l->secret_names);
 	free(l->lock_used);
 	free(l->set_used);
-	free(l->check_used);
 	node_free(l->root);
 	spec_free(l->spec);
 }

@@ -182,9 +182,8 @@ static bool check_gate_of(
 		at_error(at, where, "gate.check: there is no check \"%s\"%s", name, mend);
 		return false;
 	}
-	at->l->check_used[i] = true;
 	check = &at->l->spec->checks[i];
-	if (!check->environments)
+	if (!check->environments || !check->environments[0])
 		return true;
 	for (size_t k = 0; cell->environment && check->environments[k]; k++)
 		if (strcmp(check->environments[k], cell->environment) == 0)

@@ -27,7 +27,7 @@ struct loader {
 	bool stored;	   /* a stored definition: nothing to warn of */
 	struct spec *spec;
 	const struct node *environments, *sets, *checks;
-	bool *lock_used, *set_used, *check_used;
+	bool *lock_used, *set_used;
 	bool locks_unclear; /* a lock's name is known only when its step runs */
 	struct spec_zone *zones;
 	/* secrets: which references were looked at, by "ENVIRONMENT.NAME" */

@@ -37,10 +37,15 @@ static bool descend(const struct frame *f, struct frame *ret)
 	return true;
 }
 
-static const struct spec_environment *scope_env(
+static const struct spec_environment *cell_env(
 	const struct spec_job *job, const struct spec_cell *cell)
 {
 	return cell->environment ? spec_environment_by_name(job, cell->environment) : NULL;
+}
+
+static const struct spec_environment *scope_env(const struct scope *s)
+{
+	return s->cell ? cell_env(s->job, s->cell) : s->environment;
 }
 
 static int no_environment(const char *space, const char *name, char **ret_error)
@@ -82,7 +87,7 @@ static const struct spec_var *find_var(const struct spec_vars *vars, const char 
 
 static int look_up_vars(struct frame *f, const char *name, char **ret, char **ret_error)
 {
-	const struct spec_environment *e = scope_env(f->scope->job, f->scope->cell);
+	const struct spec_environment *e = scope_env(f->scope);
 	const struct spec_var *var;
 
 	if (!e)
@@ -118,7 +123,7 @@ static const struct node *find_path(const struct node *n, const char *path)
 
 static int look_up_json(struct frame *f, const char *name, char **ret, char **ret_error)
 {
-	const struct spec_environment *e = scope_env(f->scope->job, f->scope->cell);
+	const struct spec_environment *e = scope_env(f->scope);
 	const struct node *n;
 
 	if (!e)
@@ -147,7 +152,7 @@ static const char *metabase_field(const struct spec_environment *e, const char *
 
 static int look_up_metabase(struct frame *f, const char *name, char **ret, char **ret_error)
 {
-	const struct spec_environment *e = scope_env(f->scope->job, f->scope->cell);
+	const struct spec_environment *e = scope_env(f->scope);
 	const char *text;
 
 	if (!e)
@@ -164,7 +169,8 @@ static int look_up_metabase(struct frame *f, const char *name, char **ret, char 
 
 static int look_up_matrix(struct frame *f, const char *name, char **ret, char **ret_error)
 {
-	const char *value = spec_cell_value(f->scope->job, f->scope->cell, name);
+	const struct scope *s = f->scope;
+	const char *value = s->cell ? spec_cell_value(s->job, s->cell, name) : NULL;
 
 	if (!value) {
 		*ret_error = xasprintf("${matrix.%s}: the stage has no such dimension", name);
@@ -347,12 +353,18 @@ static void search_tree(struct search *s, const struct node *n)
 		template_each_tree(n, search_found, s, &error);
 }
 
+static void search_var(struct search *s, const struct spec_var *var)
+{
+	if (!var)
+		return;
+	search_text(s, var->value);
+	search_tree(s, var->group);
+}
+
 static void search_vars(struct search *s, const struct spec_vars *vars)
 {
-	for (size_t i = 0; i < vars->n; i++) {
-		search_text(s, vars->items[i].value);
-		search_tree(s, vars->items[i].group);
-	}
+	for (size_t i = 0; i < vars->n; i++)
+		search_var(s, &vars->items[i]);
 }
 
 static int search_found(void *context, const char *space, const char *name)
@@ -371,7 +383,8 @@ static int search_found(void *context, const char *space, const char *name)
 		search_tree(s, find_path(s->environment->data, name));
 	else if (strcmp(space, "metabase") == 0)
 		search_text(s, metabase_field(s->environment, name));
-	/* A var needs no step further: all of an environment's are searched anyway. */
+	else if (strcmp(space, "vars") == 0)
+		search_var(s, find_var(&s->environment->vars, name));
 	s->depth--;
 	return 0;
 }
@@ -389,10 +402,27 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static char **search_names(struct search *s)
+{
+	if (!s->names)
+		return xcalloc(1, sizeof(char *));
+	qsort(s->names, s->n, sizeof(*s->names), by_name);
+	return s->names;
+}
+
+char **scope_check_secret_names(
+	const struct spec_environment *environment, const struct node *params)
+{
+	struct search s = {.environment = environment, .budget = BUDGET};
+
+	search_tree(&s, params);
+	return search_names(&s);
+}
+
 char **scope_secret_names(
 	const struct spec_job *job, const struct spec_cell *cell, const struct spec_step *step)
 {
-	struct search s = {.environment = scope_env(job, cell), .budget = BUDGET};
+	struct search s = {.environment = cell_env(job, cell), .budget = BUDGET};
 
 	for (size_t i = 0; step->secrets && step->secrets[i]; i++)
 		search_add(&s, step->secrets[i]);
@@ -406,10 +436,7 @@ char **scope_secret_names(
 	for (size_t i = 0; i < step->n_files; i++)
 		if (spec_only_has(&step->files[i].only, job, cell))
 			search_text(&s, step->files[i].content);
-	if (!s.names)
-		return xcalloc(1, sizeof(char *));
-	qsort(s.names, s.n, sizeof(*s.names), by_name);
-	return s.names;
+	return search_names(&s);
 }
 
 /* --- the child's environment -------------------------------------------------------------- */
@@ -545,7 +572,7 @@ static int env_set_own(struct env *e, const struct scope *scope, char **ret_erro
 
 int scope_environment(const struct scope *scope, char *const *unit, char ***ret, char **ret_error)
 {
-	const struct spec_environment *environment = scope_env(scope->job, scope->cell);
+	const struct spec_environment *environment = scope_env(scope);
 	_cleanup_(env_free) struct env e = {0};
 	int r;
 

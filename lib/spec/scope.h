@@ -7,6 +7,8 @@ struct scope {
 	const struct spec_job *job;
 	const struct spec_cell *cell;
 	const struct spec_step *step;
+	/* Where there is no cell: of a check. NULL: none */
+	const struct spec_environment *environment;
 	const char *run_name; /* "nightly#128" */
 	uint64_t run_number;
 	usec_t scheduled_for; /* 0: no slot: ${run.scheduled_for} is the run's creation instant then
@@ -37,6 +39,10 @@ int scope_expand_tree(
  * these refer to, and in the whole metabase of one whose kind asks it. Sorted, NULL-terminated, to be freed with strv_free. */
 char **scope_secret_names(
 	const struct spec_job *job, const struct spec_cell *cell, const struct spec_step *step);
+
+/* The same of a check: those in its params, and in what these refer to. */
+char **scope_check_secret_names(
+	const struct spec_environment *environment, const struct node *params);
 
 /* The child's whole environment, "NAME=VALUE", NULL-terminated: `unit` (PATH, HOME, LANG, TZ as
  * the daemon has them), NIGHTJAR_*, the environment's vars, the named secrets, then env, merged as
