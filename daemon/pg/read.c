@@ -75,7 +75,10 @@ static const char plans_sql[] =
 
 static const char transitions_sql[] =
 	"SELECT 'transitions', row_to_json(t)::text FROM"
-	" (SELECT * FROM nightjar.check_transition ORDER BY at DESC LIMIT $1) t";
+	" (SELECT DISTINCT name, environment FROM nightjar.check_transition) c CROSS JOIN LATERAL"
+	" (SELECT * FROM nightjar.check_transition t"
+	"  WHERE t.name = c.name AND t.environment = c.environment ORDER BY at DESC LIMIT $1) t"
+	" ORDER BY t.at DESC";
 
 static const char kept_sql[] =
 	"SELECT 'kept', to_json(r.id)::text FROM nightjar.run r WHERE r.state <> 'ended'"

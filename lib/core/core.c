@@ -5,6 +5,7 @@
 #include "core/action.h"
 #include "core/attempt.h"
 #include "core/cell.h"
+#include "core/check.h"
 #include "core/event.h"
 #include "core/lane.h"
 #include "core/lock.h"
@@ -71,6 +72,7 @@ void core_free(struct core *core)
 	free(core->jobs);
 	locks_fini(core);
 	prune_fini(core);
+	checks_fini(core);
 	heap_fini(&core->wall);
 	heap_fini(&core->boot);
 	spec_free(core->spec);
@@ -113,6 +115,7 @@ void core_configure(struct core *core, struct spec *spec, const struct spec_worl
 	if (core->loaded)
 		for (size_t i = 0; i < core->n_jobs; i++)
 			job_schedule(core, core->jobs[i]);
+	checks_configure(core);
 	prune_schedule(core);
 	core->places_changed = true;
 	core_notice(core, EVENT_CONFIG_LOADED, NULL, "the configuration is loaded: %zu job%s",
@@ -331,6 +334,7 @@ void core_store_ready(struct core *core, uint64_t epoch, const cJSON *loaded)
 		"the store is ready; this daemon leads, epoch %llu", (unsigned long long)epoch);
 	if (loaded)
 		load_all(core, loaded);
+	checks_load(core, json_get(loaded, "checks"));
 	for (size_t i = 0; i < core->n_jobs; i++)
 		job_schedule(core, core->jobs[i]);
 	list_for_each(node, &core->runs) run_touch(list_entry(node, struct run, in_core));
@@ -357,6 +361,7 @@ void core_store_lost(struct core *core, const char *holder)
 	free(core->holder);
 	core->holder = copy;
 	forget_runs(core);
+	checks_stop(core);
 	for (size_t i = 0; i < core->n_jobs; i++)
 		job_schedule(core, core->jobs[i]);
 }

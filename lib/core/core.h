@@ -9,7 +9,8 @@
  *   attempt.c   one try of a step: the kind's machine, its actions, retry
  *   approve.c   a person's word: who may give it to what, and what they should see
  *   gate.c      what a step waits for without holding a place: a check, a person's word
- *   check.c     health endpoints: polled, and what they say
+ *   check.c     health endpoints: polled, and what they say; check_set.c: which there are, what was
+ *               loaded; check_view.c: what readers see
  *   lane.c      what attempts want of one Metabase: one machine for all of them
  *   lock.c      places and named locks, taken all or none, first come first served
  *   timer.c     deadlines, delays and waits
@@ -175,7 +176,8 @@ void core_get_approval(struct core *core, struct core_op *op, const char *ref);
  * skipped, waiting (still to come or just due), never (no such slot). */
 void core_why(struct core *core, struct core_op *op, const char *job, usec_t instant);
 /* The checks with their last transitions: result as core_view_checks() gives it, each with
- * "transitions":[{"state","at","ended_at","reason"}], newest first. */
+ * "transitions":[{"state","at","ended_at","reason"}], at most `limit` each, newest first. Without
+ * the store: what memory knows of them. */
 void core_list_checks(struct core *core, struct core_op *op, unsigned limit);
 /* REF as in `nightjar logs`; result {"run","active","attempts":[{"directory" (of the attempt,
  * absolute),"name","cell","step","attempt","outcome","actions":[names in order],"ended"}...]}. */

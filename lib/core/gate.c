@@ -243,3 +243,10 @@ char *gate_waits_for(const struct attempt *a)
 {
 	return a->state == ATTEMPT_ASKING ? xstrdup("approval") : NULL;
 }
+
+/* --- checks ------------------------------------------------------------------------------- */
+
+/* Nobody waits for one yet. */
+void gates_check_changed(struct core *core, const char *check, const char *environment)
+{
+}

@@ -296,6 +296,8 @@ struct core {
 	bool running; /* inside core_run */
 	bool freeing; /* inside core_free: nobody calls back any more */
 	struct pruning pruning;
+	struct check **checks; /* in the order of the configuration */
+	size_t n_checks, cap_checks;
 	usec_t started_at; /* the wall clock at core_new() */
 	usec_t wall_ahead; /* of boot time, when last looked at */
 	usec_t server_now,

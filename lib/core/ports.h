@@ -97,8 +97,8 @@ struct store_read {
 			     * "ended_at" of its attempt, "same_changes"]}: the last `limit` of
 			     * other cells with the same changes as the last plan of the step at
 			     * `place`, or of the same commit */
-		READ_TRANSITIONS, /* {"transitions":[row of check_transition...]}: the last `limit`,
-				   * newest first */
+		READ_TRANSITIONS, /* {"transitions":[row of check_transition...]}: the last `limit`
+				   * of each check, newest first */
 	} type;
 	char *job;
 	uint64_t number;

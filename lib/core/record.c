@@ -1,6 +1,7 @@
 #include <string.h>
 #include "base/json.h"
 #include "base/memory.h"
+#include "core/check.h"
 #include "core/record.h"
 #include "core/uuid.h"
 
@@ -458,6 +459,22 @@ void record_kind_rows(struct attempt *a, const cJSON *rows)
 			put_row(a->step->cell->run->core, table, attempt_key(a, id ? id : ""), row);
 		}
 	}
+}
+
+void record_transition(struct core *core, const char *check, const char *environment,
+	const struct check_transition *t)
+{
+	cJSON *row = cJSON_CreateObject();
+
+	json_set_string(row, "name", check);
+	json_set_string(row, "environment", environment ? environment : "");
+	json_set_time(row, "at", t->at);
+	json_set_string(row, "state", check_state_name(t->state));
+	json_set_string(row, "detail", t->detail);
+	json_set_time(row, "ended_at", t->ended_at);
+	put_row(core, TABLE_CHECK_TRANSITION,
+		xasprintf("%s %s %lld", check, environment ? environment : "", (long long)t->at),
+		row);
 }
 
 void record_audit(struct core *core, const char *who, const char *method, const char *subject,

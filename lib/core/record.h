@@ -16,6 +16,9 @@ void record_action(struct action *a);
 void record_kind_rows(struct attempt *a, const cJSON *rows);
 /* The plan that the attempt holds, with what was decided about it. */
 void record_plan(struct attempt *a);
+struct check_transition;
+void record_transition(struct core *core, const char *check, const char *environment,
+	const struct check_transition *t);
 void record_audit(struct core *core, const char *who, const char *method, const char *subject,
 	const char *reason, bool granted, const char *answer);
 

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "core/attempt.h"
 #include "core/cell.h"
+#include "core/check.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/slot.h"
@@ -334,7 +335,7 @@ cJSON *core_view_status(const struct core *core)
 		if (core->jobs[i]->paused)
 			cJSON_AddItemToArray(paused, cJSON_CreateString(core->jobs[i]->name));
 	}
-	json_set(o, "checks", cJSON_CreateArray());
+	json_set(o, "checks", checks_view(core));
 	return o;
 }
 
