@@ -98,6 +98,13 @@ void client_say(const char *format, ...) _printf_(1, 2);
 /* The same with a hint at --help; STATUS_USAGE. */
 int client_usage(const struct client *client, const char *format, ...) _printf_(2, 3);
 
+/* --- checks.c ----------------------------------------------------------------------------- */
+
+enum colour colour_of_check(const char *state);
+/* Red ones first. */
+void each_check(
+	const cJSON *checks, void (*each)(void *context, const cJSON *check), void *context);
+
 /* --- wait.c ------------------------------------------------------------------------------- */
 
 /* Waits for the run's end and shows how it goes on. The exit status. */

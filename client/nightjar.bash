@@ -19,7 +19,7 @@ _nightjar() {
 	start) options+=" --only --wait --reason" ;;
 	retry) options+=" --only --dry-run --reason" ;;
 	logs) options+=" --follow --failed --raw" ;;
-	runs) options+=" -n" ;;
+	checks | runs) options+=" -n" ;;
 	next) options+=" -n --cron --timezone --after" ;;
 	approve | cancel | drain | pause | reject | resume) options+=" --reason" ;;
 	esac

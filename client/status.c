@@ -5,6 +5,7 @@
  *         holds up 4 models, sync/production
  *   WAIT  nightly#128/build/production/duckdb  since 07:00Z: the lock warehouse
  *   RUN   nightly#128/build/staging/bigquery  12m, 31 of 44 nodes, now stg_events; usually 14m
+ *   CHK   metabase of production  down since 06:12Z: connection refused
  *   DUE   nightly  tomorrow 06:00Z */
 #include <string.h>
 #include "base/memory.h"
@@ -171,18 +172,24 @@ static void print_quiet_run(const cJSON *status, const cJSON *run, usec_t now)
 	putchar('\n');
 }
 
-static void print_check(const cJSON *check)
+static void print_check(void *context, const cJSON *check)
 {
+	char at[WHEN_MAX];
 	const char *name = json_string(check, "name"), *reason = json_string(check, "reason");
-	const char *state = json_string(check, "state");
-	bool well = str_eq(state, "up") || str_eq(state, "ok");
+	const char *state = json_string(check, "state"),
+		   *environment = json_string(check, "environment");
+	enum colour colour = colour_of_check(state);
+	usec_t since = json_time(check, "since");
 	if (!name)
 		return;
-	print_tag(well ? GREEN : RED, "CHK");
-	out_text(BOLD, "%s", name);
-	out_text(well ? PLAIN : RED, "  %s%s%s", state ? state : "unknown", reason ? ": " : "",
-		reason ? reason : "");
+	print_tag(colour, "CHK");
+	out_text(BOLD, "%s%s%s", name, environment ? " of " : "", environment ? environment : "");
+	out_text(colour == GREEN ? PLAIN : colour, "  %s", state ? state : "unknown");
+	if (since)
+		out_text(PLAIN, " since %s", when(since, *(const usec_t *)context, at));
+	out_text(PLAIN, "%s%s", reason ? ": " : "", reason ? reason : "");
 	putchar('\n');
+	print_holds_up(json_get(check, "holds_up"));
 }
 
 static void print_due(const cJSON *status, usec_t now)
@@ -269,7 +276,7 @@ static void print_status(const cJSON *status)
 	print_all_waiting(json_get(status, "waiting"), now);
 	print_most(json_get(status, "running"), RUN_MOST, now, print_running);
 	cJSON_ArrayForEach(item, json_get(status, "runs")) print_quiet_run(status, item, now);
-	cJSON_ArrayForEach(item, json_get(status, "checks")) print_check(item);
+	each_check(json_get(status, "checks"), print_check, &now);
 	print_due(status, now);
 }
 

@@ -7,6 +7,7 @@
 
 #define RUNS_DEFAULT 20
 #define NEXT_DEFAULT 10
+#define PAST_DEFAULT 5
 #define LIST_MAX     1000
 
 /* A number of things wanted, from 1 to LIST_MAX. Answers and returns 0 where it is neither. */
@@ -66,6 +67,13 @@ static void method_next(struct call *call)
 	call_error_message(call, "NoSuch", message);
 }
 
+static void method_checks(struct call *call)
+{
+	unsigned limit = wanted(call, "limit", PAST_DEFAULT);
+	if (limit)
+		core_list_checks(call->control->core, call_op(call), limit);
+}
+
 static void method_not_there_yet(struct call *call)
 {
 	_cleanup_free_ char *message =
@@ -79,7 +87,7 @@ static const struct method scheduler_methods[] = {
 	  .params = { { "ref", PARAM_STRING, true }, { "reason", PARAM_STRING } } },
 	{ .name = "CancelRun", .operate = true, .run = method_cancel_run, .subject = "ref",
 	  .params = { { "ref", PARAM_STRING, true }, { "reason", PARAM_STRING } } },
-	{ .name = "Checks", .run = method_not_there_yet },
+	{ .name = "Checks", .run = method_checks, .params = { { "limit", PARAM_INT } } },
 	{ .name = "Drain", .operate = true, .patient = true, .run = method_drain,
 	  .params = { { "reason", PARAM_STRING } } },
 	{ .name = "GetRun", .run = method_get_run,

@@ -31,6 +31,8 @@ static cJSON *notice_json(const struct core_notice *notice)
 	json_set_string(json, "step", notice->step);
 	json_set(json, "attempt", notice->attempt ? cJSON_CreateNumber(notice->attempt) : NULL);
 	json_set_string(json, "outcome", notice->outcome);
+	json_set_string(json, "check", notice->check);
+	json_set_string(json, "environment", notice->environment);
 	return json;
 }
 
@@ -96,7 +98,7 @@ void method_watch(struct call *call)
 	json_set_int(hello, "priority", 6);
 	json_set_string(hello, "message", "watching from here on");
 	static const char *const unknown[] = {
-		"job", "run", "cell", "step", "attempt", "outcome", "lost"};
+		"job", "run", "cell", "step", "attempt", "outcome", "check", "environment", "lost"};
 	for (size_t i = 0; i < ARRAY_SIZE(unknown); i++)
 		json_set_null(hello, unknown[i]);
 	call_continue(call, hello);

@@ -16,7 +16,7 @@
 
 #define QUEUE_MAX    4096
 #define OUTPUT_MAX   3072 /* of them: a flood of output leaves room for what is said about it */
-#define FIELDS_MAX   12
+#define FIELDS_MAX   13
 #define PIECE_MAX    (32 * 1024)
 #define GATHER_USEC  2000 /* what comes together is sent together: a line alone is no wake-up */
 #define MESSAGE_MAX  (32 * 1024)
@@ -259,6 +259,8 @@ void journal_notice(struct journal *j, const struct core_notice *n)
 		{"NIGHTJAR_CELL=", n->cell},
 		{"NIGHTJAR_STEP=", n->step},
 		{"NIGHTJAR_OUTCOME=", n->outcome},
+		{"NIGHTJAR_CHECK=", n->check},
+		{"NIGHTJAR_ENVIRONMENT=", n->environment},
 		{"NIGHTJAR_ATTEMPT=", n->attempt ? attempt : NULL},
 	};
 

@@ -299,7 +299,6 @@ def test_exit_statuses(night):
         (USAGE, ["start", "nightly", "--only", "target=bigquery"], "postgres"),
         (USAGE, ["start", "release"], "environment"),
         (FAILED, ["metrics"], "not there yet"),
-        (FAILED, ["checks"], "not there yet"),
         (FAILED, ["approve", "nightly"], "not there yet"),
         (FAILED, ["reject", "nightly"], "not there yet"),
     ]

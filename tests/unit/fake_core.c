@@ -283,6 +283,25 @@ void core_list_runs(struct core *core, struct core_op *op, const char *job, unsi
 	answer(core, op, CORE_OK, NULL, parse("{\"runs\":[{" RUN "}]}"));
 }
 
+void core_list_checks(struct core *core, struct core_op *op, unsigned limit)
+{
+	answer(core, op, CORE_OK, NULL,
+		parse("{\"checks\":[{\"name\":\"metabase\",\"environment\":\"staging\","
+		      "\"state\":\"up\",\"since\":\"2026-03-29T05:12:00Z\",\"reason\":null,"
+		      "\"progress\":null,\"checked_at\":\"2026-03-29T07:01:50Z\","
+		      "\"holds_up\":[],\"transitions\":[{\"state\":\"up\","
+		      "\"at\":\"2026-03-29T05:12:00Z\",\"ended_at\":null,\"reason\":null}]},"
+		      "{\"name\":\"metabase\",\"environment\":\"production\","
+		      "\"state\":\"down\",\"since\":\"2026-03-29T06:12:00Z\","
+		      "\"reason\":\"refused \\u001b[31m\",\"progress\":null,"
+		      "\"checked_at\":\"2026-03-29T07:01:50Z\","
+		      "\"holds_up\":[\"nightly#128/apply/production\"],"
+		      "\"transitions\":[{\"state\":\"down\",\"at\":\"2026-03-29T06:12:00Z\","
+		      "\"ended_at\":null,\"reason\":\"refused\"},{\"state\":\"up\","
+		      "\"at\":\"2026-03-29T05:12:00Z\","
+		      "\"ended_at\":\"2026-03-29T06:12:00Z\",\"reason\":null}]}]}"));
+}
+
 #define CELLS                                                                                      \
 	"\"cells\":[{\"name\":\"build/staging/postgres\",\"stage\":\"build\","                     \
 	"\"matrix\":{\"environment\":\"staging\",\"target\":\"postgres\"},\"state\":\"ended\","    \
