@@ -247,6 +247,18 @@ static void away(struct night *n)
 	sim_host_back(n->sim, 1);
 }
 
+/* The store answers everything but the renewals. */
+static void late(struct night *n)
+{
+	int leader = sim_leader(n->sim);
+
+	if (leader < 0)
+		return;
+	sim_host_renews(n->sim, (unsigned)leader, false);
+	sim_run_for(n->sim, (usec_t)(sim_random(n->sim) % (60 * USEC_SEC)));
+	sim_host_renews(n->sim, (unsigned)leader, true);
+}
+
 static void jump_to(struct night *n, usec_t ahead)
 {
 	model_clock_set(n->model);
@@ -293,6 +305,7 @@ static const struct deed {
 	{20, true, crash},
 	{4, true, reboot},
 	{14, true, away},
+	{8, true, late},
 	{6, true, jump},
 	{1, true, wrong_by_years},
 };
@@ -322,8 +335,10 @@ static void all_faults_end(struct night *n)
 	sim_trace(n->sim, "all faults end");
 	sim_set_faults(n->sim, 0);
 	n->calm = 2;
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 2; i++) {
+		sim_host_renews(n->sim, i, true);
 		sim_host_back(n->sim, i);
+	}
 	sim_host_up(n->sim, 0);
 	if (n->ahead)
 		jump_to(n, 0);

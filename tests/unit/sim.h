@@ -84,6 +84,7 @@ void sim_host_down(struct sim *sim, unsigned host);
 void sim_host_reboot(struct sim *sim, unsigned host); /* it is down then, and its processes died */
 void sim_host_away(struct sim *sim, unsigned host);
 void sim_host_back(struct sim *sim, unsigned host);
+void sim_host_renews(struct sim *sim, unsigned host, bool renews);
 void sim_host_jump(struct sim *sim, unsigned host, usec_t by);
 bool sim_host_is_up(const struct sim *sim, unsigned host);
 bool sim_host_leads(const struct sim *sim, unsigned host);

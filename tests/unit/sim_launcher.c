@@ -229,6 +229,7 @@ static void begin_process(struct sim *sim, struct happening *h)
 		host_run(host);
 		return;
 	}
+	store_check_lease(host, "a process begins");
 	host->boot_known = true;
 	p->sim = sim;
 	p->host = host;
@@ -256,6 +257,7 @@ static void port_start(void *self, struct launch *l)
 
 	if (!l->argv)
 		sim_broken(host->sim, "a start without argv");
+	store_check_lease(host, "a start is asked for");
 	if (sim_chance(host->sim, host->sim->options.faults)) /* a busy machine */
 		in = (usec_t)(sim_random(host->sim) % (12 * USEC_SEC));
 	say_soon(host, l, in, begin_process);
@@ -351,6 +353,8 @@ static void port_http_start(void *self, struct http_call *call)
 	c->call = call;
 	call->adapter = c;
 	list_append(&sim->calls, &c->link);
+	if (c->place.run_id[0])
+		store_check_lease(host, "a call goes out");
 	if (sim->options.watcher.effect && c->place.run_id[0])
 		sim->options.watcher.effect(sim->options.watcher.self, &c->place, host->epoch);
 	sim_at_host(host, &c->h, USEC_SEC, answered, call_cut);

@@ -9,6 +9,7 @@
 
 #define PATIENCE (10 * USEC_SEC) /* of a standby */
 #define LEASE	 (8 * USEC_SEC)
+#define RENEWAL	 (3 * USEC_SEC)
 
 /* --- rows
  * ------------------------------------------------------------------------------------------ */
@@ -137,7 +138,7 @@ static void lose(struct host *host)
 {
 	sim_trace(host->sim, "host %u: leads no more", host->index);
 	hand_back(host);
-	host->leads = host->loaded = false;
+	host->leads = host->loaded = host->late = false;
 	host->epoch = 0;
 	host->state = HOST_STANDBY;
 	core_store_lost(host->core, "the other machine");
@@ -220,15 +221,33 @@ static void port_submit(void *self, struct store_unit *unit)
 		sim_at_host(host, &host->commit, 1000, commit, NULL);
 }
 
+/* The last renewal that a connected leader has sent, and that was confirmed. */
+static usec_t renewed(const struct sim *sim)
+{
+	return sim->boot - sim->boot % RENEWAL;
+}
+
+/* On the world's clock; 0: it has none. */
+static usec_t lease_end(const struct host *host)
+{
+	if (!host->leads)
+		return 0;
+	if (host->state == HOST_LEADS && !host->late)
+		return renewed(host->sim) + LEASE;
+	return host->lease_end;
+}
+
 static usec_t port_lease(void *self)
 {
-	struct host *host = self;
+	const struct host *host = self;
 
-	if (!host->leads || host->lease_over)
-		return 0;
-	if (host->state == HOST_LEADS)
-		return host_boot(host) + LEASE;
-	return host->lease_end - host->booted_at;
+	return host->lease_over ? 0 : MAX(lease_end(host) - host->booted_at, 0);
+}
+
+void store_check_lease(const struct host *host, const char *what)
+{
+	if (host->sim->boot >= lease_end(host))
+		sim_broken(host->sim, "host %u: %s while its lease is over", host->index, what);
 }
 
 static void port_report(void *self, const struct action_place *place, const cJSON *status)
@@ -431,6 +450,7 @@ static void take(struct host *host)
 	sim->leader.renewed_at = USEC_INFINITY;
 	host->epoch = ++sim->leader.epoch;
 	host->leads = host->loaded = true;
+	host->late = false;
 	host->state = HOST_LEADS;
 	sim_trace(sim, "host %u: leads, epoch %llu", host->index, (unsigned long long)host->epoch);
 	anew(sim);
@@ -467,6 +487,7 @@ static void resume(struct host *host)
 {
 	sim_trace(host->sim, "host %u: the store is back", host->index);
 	host->state = HOST_LEADS;
+	host->late = false;
 	host->sim->leader.renewed_at = USEC_INFINITY;
 	anew(host->sim);
 	core_store_ready(host->core, host->epoch, NULL);
@@ -497,19 +518,35 @@ void store_connect(struct host *host)
 	try_to_take(sim, &host->take);
 }
 
+/* Its commits go through and its renewals do not: nobody knows of it but its lease, and who stands
+ * by. */
+void sim_host_renews(struct sim *sim, unsigned i, bool renews)
+{
+	struct host *host = &sim->hosts[i];
+
+	if (host->state != HOST_LEADS || renews == !host->late)
+		return;
+	sim_trace(sim, "host %u: its renewals %s", i, renews ? "go through" : "do not go through");
+	host->late = !renews;
+	if (host->epoch != sim->leader.epoch) {
+		if (renews)
+			lose(host);
+	} else if (renews) {
+		sim->leader.renewed_at = USEC_INFINITY;
+	} else {
+		sim->leader.renewed_at = renewed(sim);
+		host->lease_end = renewed(sim) + LEASE;
+		wake_standbys(sim);
+	}
+}
+
 void store_disconnect(struct host *host, const char *why)
 {
 	struct sim *sim = host->sim;
 
 	if (host->state != HOST_LEADS && host->state != HOST_STANDBY)
 		return;
-	if (host->state == HOST_LEADS && sim->leader.holder == host) {
-		sim->leader.renewed_at = sim->boot - (usec_t)(sim_random(sim) % (3 * USEC_SEC));
-		host->lease_end = sim->leader.renewed_at + LEASE;
-		wake_standbys(sim);
-	} else if (host->leads) {
-		host->lease_end = 0;
-	}
+	sim_host_renews(sim, host->index, false);
 	host->state = HOST_AWAY;
 	sim_trace(sim, "host %u: the store is away: %s", host->index, why);
 	heap_remove(&sim->happenings, &host->commit.at);
@@ -533,6 +570,7 @@ void store_cut(struct host *host)
 	hand_back(host);
 	host->leads = host->loaded = false;
 	host->epoch = 0;
+	host->late = false;
 	host->lease_end = 0;
 }
 

@@ -42,8 +42,9 @@ struct host {
 	enum host_state state;
 	bool leads; /* as far as it knows: it holds `epoch` */
 	bool loaded, lease_over;
+	bool late; /* its renewals: the lease ends at lease_end */
 	uint64_t epoch;
-	usec_t lease_end; /* of a lost connection, on the world's clock */
+	usec_t lease_end; /* where nothing renews it, on the world's clock */
 	struct core *core;
 	usec_t wake_boot, wake_now;
 	struct list units;
@@ -121,6 +122,8 @@ void store_connect(struct host *host);
 void store_disconnect(struct host *host, const char *why);
 void store_cut(struct host *host); /* its daemon died */
 void store_fini(struct sim *sim);
+/* An effect goes out: breaks a rule where the lease is over. */
+void store_check_lease(const struct host *host, const char *what);
 struct row *row_find(const struct sim *sim, enum store_table table, const char *key);
 void row_remove(struct sim *sim, struct row *row);
 
