@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "tests/unit/model.h"
+#include "tests/unit/model_due.h"
 #include "tests/unit/model_slots.h"
 
 struct definition {
@@ -26,6 +27,7 @@ struct model {
 	size_t n_cancelled;
 	bool clock_set;
 	struct model_slots *slots;
+	struct model_due *due;
 };
 
 #define broken(m, ...) sim_broken((m)->sim, __VA_ARGS__)
@@ -35,6 +37,7 @@ struct model *model_new(void)
 	struct model *m = xnew(struct model);
 
 	m->slots = model_slots_new();
+	m->due = model_due_new();
 	return m;
 }
 
@@ -54,6 +57,7 @@ void model_free(struct model *m)
 		}
 	strv_free(m->cancelled);
 	model_slots_free(m->slots);
+	model_due_free(m->due);
 	free(m);
 }
 
@@ -62,6 +66,7 @@ void model_watch(struct model *m, struct sim *sim)
 	m->sim = sim;
 	sim_spec_world(sim, &m->world);
 	model_slots_watch(m->slots, sim);
+	model_due_watch(m->due, sim);
 }
 
 void model_cancelled(struct model *m, const char *ref)
@@ -73,6 +78,12 @@ void model_clock_set(struct model *m)
 {
 	m->clock_set = true;
 	model_slots_clock_set(m->slots);
+	model_due_clock_set(m->due);
+}
+
+void model_paused(struct model *m, const char *job, bool paused, usec_t asked)
+{
+	model_due_paused(m->due, job, paused, asked);
 }
 
 void model_slots_edited(struct model *m, const char *job)
@@ -83,6 +94,7 @@ void model_slots_edited(struct model *m, const char *job)
 void model_configured(struct model *m, const struct model_job *jobs, size_t n)
 {
 	model_slots_configured(m->slots, jobs, n);
+	model_due_configured(m->due, jobs, n);
 }
 
 void model_check_slots(struct model *m, const struct model_job *jobs, size_t n)
@@ -423,6 +435,7 @@ static void effect(void *self, const struct action_place *p, uint64_t epoch)
 	if (v.open || v.blocked || v.unwanted)
 		broken(m, "%s/%s runs before its needs allow it", run_text(run),
 			json_string(cell, "name"));
+	model_due_effect(m->due, run, def, p);
 	check_step_order(m, p, cell, stage);
 	check_retry(m, p, &stage->steps[p->step]);
 	check_places(m, p, run, def);
@@ -469,6 +482,13 @@ static void check_run_end(struct model *m, const cJSON *run)
 			outcome_name(worst));
 }
 
+static int stage_of(struct model *m, const cJSON *cell)
+{
+	const cJSON *run = sim_row(m->sim, TABLE_RUN, json_string(cell, "run_id"));
+
+	return (int)spec_stage_by_name(definition_of(m, run), json_string(cell, "stage"))->index;
+}
+
 static int rank(const cJSON *row)
 {
 	return row_is(row, "waiting") ? 1 : row_is(row, "ended") ? 3 : 2;
@@ -479,15 +499,25 @@ static void row_seen(void *self, enum store_table table, const cJSON *row, int *
 	struct model *m = self;
 	int before = *mark;
 
-	if (table == TABLE_SLOT)
+	if (table == TABLE_SLOT) {
 		model_slots_row(m->slots, row);
+		if (!before)
+			model_due_slot(m->due, row);
+		*mark = 1;
+	}
 	if (table != TABLE_RUN && table != TABLE_CELL && table != TABLE_ATTEMPT)
 		return;
 	*mark = rank(row);
 	if (*mark < before)
 		broken(m, "a row goes back to %s", json_string(row, "state"));
+	if (table == TABLE_CELL && *mark == 2)
+		model_due_began(m->due, json_string(row, "run_id"), stage_of(m, row));
 	if (table != TABLE_RUN || before == *mark)
 		return;
+	if (!before)
+		model_due_run(m->due, row);
+	if (*mark == 2)
+		model_due_began(m->due, json_string(row, "id"), -1);
 	if (*mark == 2 && definition_of(m, row)->overlap != OVERLAP_ALLOW)
 		sim_each_row(m->sim, TABLE_RUN, check_rival, &(struct rival){m, row});
 	if (*mark == 3)
@@ -533,6 +563,22 @@ static bool no_step_is_for(const struct spec_stage *stage, const struct spec_cel
 	return true;
 }
 
+static usec_t stage_began(
+	struct model *m, const cJSON *run, const struct spec_job *def, unsigned stage)
+{
+	usec_t first = USEC_INFINITY;
+
+	for (size_t i = 0; i < def->stages[stage].n_cells; i++) {
+		usec_t at = json_time(
+			cell_row(m, json_string(run, "id"), def->stages[stage].cells[i].index),
+			"started_at");
+
+		if (at)
+			first = MIN(first, at);
+	}
+	return first;
+}
+
 static void check_cell(struct model *m, const cJSON *run, const struct spec_job *def, unsigned i)
 {
 	const struct spec_cell *spec = spec_cell_at(def, i);
@@ -541,6 +587,7 @@ static void check_cell(struct model *m, const cJSON *run, const struct spec_job 
 	bool blocked = json_bool(row, "blocked", false), began = json_time(row, "started_at") != 0;
 	enum outcome o = outcome_of(row);
 
+	model_due_cell(m->due, run, def, row, stage_began(m, run, def, spec->stage));
 	if (o == OUTCOME_SKIPPED && !json_string(row, "reason"))
 		broken(m, "%s/%s is skipped without a reason", run_text(run), spec->name);
 	if (o == OUTCOME_SKIPPED && blocked && !v.blocked)
@@ -581,4 +628,5 @@ void model_check_end(struct model *m)
 	sim_each_row(m->sim, TABLE_RUN, check_run, m);
 	sim_each_row(m->sim, TABLE_ATTEMPT, check_attempt, m);
 	model_slots_check_runs(m->slots);
+	model_due_check(m->due);
 }

@@ -159,14 +159,20 @@ static void pause_or_resume(struct night *n)
 {
 	struct core *core = some_core(n);
 	const char *job = some_job(n);
+	int leader = sim_leader(n->sim);
+	bool pause = sim_chance(n->sim, 400);
+	_cleanup_free_ char *answer = NULL;
 	struct sim_asked *a;
+	usec_t now;
 
 	if (!core)
 		return;
 	a = ask(n, "pause or resume");
+	now = leader < 0 ? 0 : sim_host_now(n->sim, (unsigned)leader);
 	model_slots_edited(n->model, job);
-	core_pause(core, &a->op, job, sim_chance(n->sim, 400));
-	free(hear(n, a, core));
+	core_pause(core, &a->op, job, pause);
+	answer = hear(n, a, core);
+	model_paused(n->model, job, pause, answer ? now : 0);
 }
 
 static void configure(struct night *n, bool quiet)

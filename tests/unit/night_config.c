@@ -145,18 +145,21 @@ static char *stages(struct sim *sim)
 /* --- jobs
  * --------------------------------------------------------------------------------------------- */
 
-static char *head(struct sim *sim)
+static char *head(struct sim *sim, struct night_job *job)
 {
 	static const char *const overlaps[] = {"skip", "queue", "allow", "cancel_other"};
 	static const char *const catch_ups[] = {"none", "last", "all"};
 	struct buf b = BUF_NULL;
 
+	job->catch_up = PICK(sim, catch_ups);
+	job->catch_up_max = 1 + (unsigned)(sim_random(sim) % 5);
+	job->window_hours = 1 + (unsigned)(sim_random(sim) % 30);
+	job->grace_minutes = 1 + (unsigned)(sim_random(sim) % 30);
 	buf_printf(&b,
-		", 'overlap': '%s', 'catch_up': '%s', 'catch_up_window': '%dh', 'catch_up_max': "
-		"%d, "
-		"'start_grace': '%dm'",
-		PICK(sim, overlaps), PICK(sim, catch_ups), (int)(1 + sim_random(sim) % 30),
-		(int)(1 + sim_random(sim) % 5), (int)(1 + sim_random(sim) % 30));
+		", 'overlap': '%s', 'catch_up': '%s', 'catch_up_window': '%uh', 'catch_up_max': "
+		"%u, 'start_grace': '%um'",
+		PICK(sim, overlaps), job->catch_up, job->window_hours, job->catch_up_max,
+		job->grace_minutes);
 	if (maybe(sim, 30))
 		buf_printf(&b, ", 'deadline': '%dm'", (int)(20 + sim_random(sim) % 200));
 	return buf_steal(&b);
@@ -181,7 +184,7 @@ void night_config_make(struct sim *sim, struct night_config *c)
 		job->name[0] = (char)('j' + i);
 		job->schedule = schedule(sim);
 		job->timezone = timezone_of(sim);
-		job->head = head(sim);
+		job->head = head(sim, job);
 		job->stages = stages(sim);
 		job->configured = true;
 	}
@@ -256,6 +259,13 @@ size_t night_config_jobs(const struct night_config *c, struct model_job *ret)
 	for (size_t i = 0; i < c->n_jobs; i++)
 		if (c->jobs[i].configured)
 			ret[n++] = (struct model_job){
-				c->jobs[i].name, c->jobs[i].schedule, c->jobs[i].timezone};
+				.name = c->jobs[i].name,
+				.schedule = c->jobs[i].schedule,
+				.timezone = c->jobs[i].timezone,
+				.catch_up = c->jobs[i].catch_up,
+				.catch_up_max = c->jobs[i].catch_up_max,
+				.catch_up_window = c->jobs[i].window_hours * USEC_HOUR,
+				.start_grace = c->jobs[i].grace_minutes * USEC_MINUTE,
+			};
 	return n;
 }

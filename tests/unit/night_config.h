@@ -7,7 +7,9 @@
 struct night_job {
 	char name[8];
 	const char *schedule, *timezone; /* schedule NULL: by hand only */
-	char *head;			 /* what stays as it is */
+	const char *catch_up;
+	unsigned catch_up_max, window_hours, grace_minutes;
+	char *head; /* what stays as it is, these four as well */
 	char *stages;
 	bool configured;
 };
