@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "core/action.h"
 #include "core/attempt.h"
+#include "core/built.h"
 #include "core/cell.h"
 #include "core/event.h"
 #include "core/gate.h"
@@ -36,6 +37,19 @@ static int ctx_expand_tree(
 	const struct attempt *a = container_of(ctx, struct attempt, ctx);
 
 	return scope_expand_tree(&a->scope, in, ret, ret_error);
+}
+
+static cJSON *ctx_built(const struct kind_context *ctx)
+{
+	return built_for(container_of(ctx, struct attempt, ctx));
+}
+
+static int64_t ctx_usual_sync(const struct kind_context *ctx, const char *database)
+{
+	const struct attempt *a = container_of(ctx, struct attempt, ctx);
+
+	return built_usual_sync(
+		a->step->cell->run->core, a->step->cell->spec->environment, database);
 }
 
 static const char *step_output(void *context, const char *step_name, const char *key)
@@ -78,6 +92,8 @@ static void fill_scope(struct attempt *a)
 		.environment = cell->spec->environment,
 		.state_directory = run->core->ports.state,
 		.approval = a->step->spec->gate.approval,
+		.built = ctx_built,
+		.usual_sync = ctx_usual_sync,
 		.expand = ctx_expand,
 		.expand_tree = ctx_expand_tree,
 	};
@@ -333,10 +349,22 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 	}
 }
 
+/* What the attempt before noted last; its gates' notes are none of the machine's. */
+static const cJSON *last_note(const struct attempt *a)
+{
+	const struct attempt *before = a->number > 1 ? a->step->attempts[a->number - 2] : NULL;
+
+	for (size_t i = before ? before->n_actions : 0; i > 0; i--)
+		if (before->actions[i - 1]->note && !gate_is_action(before->actions[i - 1]->name))
+			return before->actions[i - 1]->note;
+	return NULL;
+}
+
 static void machine_begin(struct attempt *a, usec_t at, struct kind_command *ret)
 {
 	struct kind_event begin = {.type = KIND_BEGIN, .at = at};
 
+	a->ctx.before = last_note(a);
 	a->machine = a->kind->new (&a->ctx);
 	a->kind->next(a->machine, &a->ctx, &begin, ret);
 }

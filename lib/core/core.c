@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "core/action.h"
 #include "core/attempt.h"
+#include "core/built.h"
 #include "core/cell.h"
 #include "core/check.h"
 #include "core/event.h"
@@ -71,6 +72,7 @@ void core_free(struct core *core)
 		job_free(core, core->jobs[i]);
 	free(core->jobs);
 	locks_fini(core);
+	built_fini(core);
 	prune_fini(core);
 	checks_fini(core);
 	heap_fini(&core->wall);
@@ -314,6 +316,8 @@ static void load_all(struct core *core, const cJSON *loaded)
 	forget_runs(core);
 	cJSON_ArrayForEach(item, json_get(loaded, "jobs")) load_job_row(core, item);
 	cJSON_ArrayForEach(item, json_get(loaded, "usual")) load_usual(core, item);
+	built_fini(core);
+	built_load_usual(core, json_get(loaded, "usual_syncs"));
 	cJSON_ArrayForEach(item, json_get(loaded, "red")) load_red(core, item);
 	cJSON_ArrayForEach(item, json_get(loaded, "runs")) load_run(core, item);
 	core->server_now = json_time(loaded, "now");

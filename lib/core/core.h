@@ -12,6 +12,7 @@
  *   check.c     health endpoints: polled, and what they say; check_set.c: which there are, what was
  *               loaded; check_view.c: what readers see
  *   lane.c      what attempts want of one Metabase: one machine for all of them
+ *   built.c     what dbt has built, for the steps after it; how long syncs take
  *   lock.c      places and named locks, taken all or none, first come first served
  *   timer.c     deadlines, delays and waits
  *   record.c    rows to the store and back

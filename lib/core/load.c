@@ -243,6 +243,8 @@ static void load_only(struct run *run, const cJSON *only)
 	}
 	if (cJSON_IsObject(prior))
 		run->prior = cJSON_Duplicate(prior, true);
+	if (cJSON_IsObject(json_get(only, "built")))
+		run->built = cJSON_Duplicate(json_get(only, "built"), true);
 	load_retried(run, json_get(only, "retried"));
 }
 

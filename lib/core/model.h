@@ -96,6 +96,7 @@ struct run {
 	char *commit;
 	char *who, *why;
 	cJSON *prior;	    /* of a retry: cell name -> outcome in the older run, where not ok */
+	cJSON *built;	    /* of a retry: cell name -> what older runs built there; built.h */
 	struct cell *cells; /* def->n_cells */
 	struct stage *stages;
 	struct list todo; /* cells to look at */
@@ -258,6 +259,14 @@ struct pruning {
 	uint64_t rows, folders; /* gone this time */
 };
 
+/* How long a sync of a Metabase's database takes. */
+struct usual_sync {
+	char *environment; /* NULL: none */
+	char *database;
+	int64_t ms;
+};
+#define USUAL_SYNCS_MAX 10000
+
 enum store_state {
 	STORE_AWAY,
 	STORE_READY,
@@ -286,6 +295,8 @@ struct core {
 	size_t n_locks, cap_locks;
 	bool places_changed;
 	struct list lanes;
+	struct usual_sync *usual_syncs;
+	size_t n_usual_syncs, cap_usual_syncs;
 	struct store_unit *unit;  /* rows collected and not yet submitted */
 	struct list commit_waits; /* of `unit` */
 	struct list units;	  /* in flight: struct flight.link */

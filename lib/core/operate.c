@@ -1,6 +1,7 @@
 #include <string.h>
 #include "base/json.h"
 #include "base/memory.h"
+#include "core/built.h"
 #include "core/cell.h"
 #include "core/event.h"
 #include "core/operate.h"
@@ -510,6 +511,7 @@ static void make_retry(struct core *core, struct core_op *op, struct run *old, c
 	for (size_t i = 0; i < old->n_retried; i++)
 		run->retried[run->n_retried++] = old->retried[i];
 	run->retried[run->n_retried++] = old->number;
+	run->built = built_so_far(old);
 	run->prior = cJSON_CreateObject();
 	for (unsigned i = 0; i < run->def->n_cells; i++) {
 		struct cell *cell = &run->cells[i];

@@ -1,6 +1,7 @@
 #include <string.h>
 #include "base/json.h"
 #include "base/memory.h"
+#include "core/built.h"
 #include "core/check.h"
 #include "core/record.h"
 #include "core/uuid.h"
@@ -250,6 +251,8 @@ static cJSON *only_cells(const struct run *run)
 			cJSON_AddItemToArray(cells, cJSON_CreateNumber(i));
 	if (run->prior)
 		json_set(only, "prior", cJSON_Duplicate(run->prior, true));
+	if (run->built)
+		json_set(only, "built", cJSON_Duplicate(run->built, true));
 	if (run->n_retried) {
 		cJSON *retried = json_set(only, "retried", cJSON_CreateArray());
 
@@ -442,8 +445,10 @@ static void keep_plan(struct attempt *a, const cJSON *item)
 
 void record_kind_rows(struct attempt *a, const cJSON *rows)
 {
+	const char *environment = a->step->cell->spec->environment;
 	const cJSON *plan;
 
+	built_learn(a->step->cell->run->core, environment, json_get(rows, "sync"));
 	cJSON_ArrayForEach(plan, json_get(rows, "plan")) keep_plan(a, plan);
 	for (size_t i = 0; i < ARRAY_SIZE(kind_tables); i++) {
 		enum store_table table = kind_tables[i].table;
@@ -456,6 +461,8 @@ void record_kind_rows(struct attempt *a, const cJSON *rows)
 
 			set_attempt_keys(row, a);
 			json_set_int(row, "attempt", a->number);
+			if (table == TABLE_SYNC)
+				json_set_string(row, "environment", environment);
 			put_row(a->step->cell->run->core, table, attempt_key(a, id ? id : ""), row);
 		}
 	}

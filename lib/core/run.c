@@ -73,6 +73,7 @@ void run_free(struct run *run)
 	free(run->who);
 	free(run->why);
 	cJSON_Delete(run->prior);
+	cJSON_Delete(run->built);
 	spec_job_unref(run->def);
 	free(run);
 }

@@ -114,6 +114,7 @@ static char *dbt_holds_up(const void *state);
 static void ended(struct dbt *d, const struct kind_context *ctx, const struct kind_event *event,
 	struct kind_command *ret)
 {
+	bool builds = dbt_command_builds(node_string(d->params, "command"));
 	_cleanup_free_ char *skipped = NULL;
 
 	read_artifacts(d, event);
@@ -121,14 +122,15 @@ static void ended(struct dbt *d, const struct kind_context *ctx, const struct ki
 	ret->type = KIND_DONE;
 	ret->outcome = dbt_outcome(ctx, &d->log, event->status, &d->stderr_words, &ret->reason);
 	ret->not_counted = event->status->end == END_NOT_STARTED && event->status->lease_over;
-	ret->rows = dbt_nodes_rows(
-		&d->log.nodes, dbt_command_builds(node_string(d->params, "command")));
+	ret->rows = dbt_nodes_rows(&d->log.nodes, builds);
 	ret->note = cJSON_CreateObject();
 	kind_note_done(ret);
 	skipped = dbt_holds_up(d);
 	json_set_string(ret->note, "invocation_id", d->log.invocation_id);
 	json_set_string(ret->note, "holds_up", skipped);
 	json_set(ret->note, "progress", dbt_progress(d));
+	if (builds)
+		json_set(ret->note, "built", dbt_nodes_built(&d->log.nodes));
 }
 
 static void dbt_next(void *state, const struct kind_context *ctx, const struct kind_event *event,

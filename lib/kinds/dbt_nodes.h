@@ -10,6 +10,7 @@
 #define DBT_NODES_MAX	 50000 /* further ones are counted and not kept */
 #define DBT_MESSAGE_MAX	 4096  /* bytes of one message */
 #define DBT_MESSAGES_MAX 2000  /* so many messages are kept whole, the others cut short */
+#define DBT_BUILT_MAX	 5000  /* relations in one note */
 #define DBT_UNKNOWN	 INT64_MIN
 
 enum dbt_state {
@@ -75,3 +76,7 @@ char *dbt_nodes_skipped(const struct dbt_nodes *nodes);
  * {"node_result": [...], "source_freshness": [...]}; NULL: none. `built`: the command makes
  * relations; else no row names one. */
 cJSON *dbt_nodes_rows(const struct dbt_nodes *nodes, bool built);
+
+/* [["schema","name"],...] of the models, seeds and snapshots that were built well, at most
+ * DBT_BUILT_MAX: the note's "built". */
+cJSON *dbt_nodes_built(const struct dbt_nodes *nodes);

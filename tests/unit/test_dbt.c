@@ -569,6 +569,17 @@ static void messages_are_cut_at_whole_characters(void **state)
 	dbt_nodes_fini(&nodes);
 }
 
+static void the_note_names_what_was_really_built(void **state)
+{
+	_cleanup_play_ struct play p;
+	_cleanup_free_ char *built = NULL;
+
+	play(&p, "broken_model", exited(1));
+	built = json_print(cJSON_GetObjectItem(p.end.note, "built"));
+	assert_string_equal(
+		built, "[[\"lab\",\"slow\"],[\"lab\",\"customers\"],[\"lab\",\"stg_customers\"]]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -589,6 +600,7 @@ int main(void)
 		cmocka_unit_test(damaged_logs_and_results_are_survived),
 		cmocka_unit_test(the_table_of_nodes_is_bounded),
 		cmocka_unit_test(messages_are_cut_at_whole_characters),
+		cmocka_unit_test(the_note_names_what_was_really_built),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
