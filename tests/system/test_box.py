@@ -248,6 +248,7 @@ def stop_and_start(box):
     box.run("systemctl", "start", "nightjard")
 
 
+@pytest.mark.scoreboard(1)
 @pytest.mark.parametrize("end", [kill, restart, stop_and_start])
 def test_a_step_goes_on_without_its_daemon(box, end):
     run, before = start(box, "wait"), main_pid(box)
@@ -262,6 +263,7 @@ def test_a_step_goes_on_without_its_daemon(box, end):
     until(lambda: cgroups(box) == 0)
 
 
+@pytest.mark.scoreboard(15)
 def test_a_timeout_ends_the_whole_tree_by_its_cgroup(box):
     run = box.json("start", "tree")["run"]
     assert ended(box, run)["outcome"] == "timed_out"
@@ -279,6 +281,7 @@ def test_the_watchdog_replaces_a_daemon_that_hangs(box):
     assert len(attempts(box, run)) == 1
 
 
+@pytest.mark.scoreboard(22)
 def test_a_journal_that_hangs_holds_nothing_up(box):
     journald = box.property("MainPID", "systemd-journald")
     before = main_pid(box)
@@ -328,6 +331,7 @@ def test_going_down_interrupts_and_keeps_the_result(box, stopped_before):
     clear(box)
 
 
+@pytest.mark.scoreboard(4)
 def test_a_power_cut_interrupts(box):
     run = start(box, "polite")
     until(lambda: (box.root / "srv/box/begun").exists())

@@ -176,6 +176,7 @@ def steps_of(run):
     return {s["name"]: s for c in run["cells"] for s in c["steps"]}
 
 
+@pytest.mark.scoreboard(27)
 def test_a_secret_is_nowhere_however_it_is_printed(night, canaries):
     with Watcher(canaries):
         run = run_of(night, "careless")

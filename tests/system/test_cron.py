@@ -222,6 +222,7 @@ def told(case, got, wanted):
     return "\n".join([f"{text!r} in {name} behind {at(after)} ({after}): ours / CronSim's", *both[:SLOTS]])
 
 
+@pytest.mark.scoreboard(13)
 def test_slots_are_those_of_cronsim():
     dice = random.Random(SEED)
     wrong, slips = [], 0
@@ -262,6 +263,7 @@ def test_expressions_are_refused_where_cronsim_refuses_them():
     assert refused > 100
 
 
+@pytest.mark.scoreboard(13)
 def test_offsets_are_right_decades_past_and_ahead():
     """A slot at every full hour, around every change: the zones themselves."""
     dice = random.Random(SEED)

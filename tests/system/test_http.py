@@ -200,6 +200,7 @@ def test_a_503_is_tried_again_where_the_step_says_so(night):
 # --- servers that misbehave -------------------------------------------------------------------
 
 
+@pytest.mark.scoreboard(21)
 @pytest.mark.parametrize("talk", [hang, drip])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_server_that_hangs_or_drips_is_left_at_the_timeout(night, talk, method):
@@ -228,6 +229,7 @@ def test_a_server_that_never_accepts_is_left_at_the_timeout(night):
     (endless, "answer larger than 1 MiB"),
     (endless_header, "the header of the answer is larger than 256 KiB"),
 ])
+@pytest.mark.scoreboard(21)
 def test_an_endless_answer_is_cut_off(night, talk, reason):
     with Server(talk) as server:
         step, took = play(night, f'url = "{server.url}/";')
@@ -266,6 +268,7 @@ def test_what_speaks_no_http_fails(night):
         "failed", f"what answers at 127.0.0.1:{server.port} does not speak HTTP")
 
 
+@pytest.mark.scoreboard(21)
 def test_a_redirect_is_not_followed_and_no_credential_goes_elsewhere(night):
     night.secret("API_KEY", SECRET)
     with Server(answer()) as other:
@@ -316,6 +319,7 @@ def tls(folder, name):
     return server, certificate
 
 
+@pytest.mark.scoreboard(21)
 def test_a_certificate_that_nobody_vouches_for_is_refused(night):
     server, _ = tls(night.folder, "localhost")
     with server:
@@ -325,6 +329,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(night):
     assert server.requests in ([], [b""])
 
 
+@pytest.mark.scoreboard(21)
 @pytest.mark.parametrize("name, outcome", [("localhost", "ok"), ("elsewhere.example", "failed")])
 def test_a_certificate_must_be_for_that_name(night, monkeypatch, name, outcome):
     server, certificate = tls(night.folder, name)

@@ -337,6 +337,7 @@ def test_an_active_job_is_not_started_again_under_skip(night):
     assert run["outcome"] == "cancelled" and "enough" in run["cells"][0]["reason"]
 
 
+@pytest.mark.scoreboard(26)
 def test_a_peer_that_is_no_operator_reads_and_leaves_a_trace(night):
     if os.geteuid() != 0:
         pytest.skip("changes the user of a child")

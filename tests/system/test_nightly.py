@@ -306,6 +306,7 @@ COUNTS_STARTS = """on-run-start:
 """
 
 
+@pytest.mark.scoreboard(1)
 def test_a_build_goes_on_over_kill_9_of_the_daemon_and_its_attempt_ends_ok(night):
     project = night.project({"slow": WAITS}, {"postgres": postgres_output()}, more=COUNTS_STARTS)
     environments, databases = warehouse(night)
@@ -335,6 +336,7 @@ COUNTING = """{ name = "count";
              { name = "two"; shell = "sleep 0.1; echo $NIGHTJAR_CELL/two >>@folder@/count"; } ); }"""
 
 
+@pytest.mark.scoreboard(1)
 def test_ten_kills_of_the_daemon_lose_no_step_and_double_none(night):
     night.configure(COUNTING, more="max_attempts = 3;")
     night.begin()
@@ -353,6 +355,7 @@ def test_ten_kills_of_the_daemon_lose_no_step_and_double_none(night):
     assert night.sql("SELECT count(*) FROM nightjar.attempt WHERE outcome = 'ok'") == [(40,)]
 
 
+@pytest.mark.scoreboard(4)
 def test_an_action_whose_shim_was_killed_is_interrupted_and_its_child_ends(night):
     night.configure('''{ name = "s"; steps: ( { name = "long";
         retry: { attempts = 2; delay = "100ms"; on = ["interrupted"]; };
@@ -431,6 +434,7 @@ def stubborn_step(more):
         shell = "{text}"; }} ); }}'''
 
 
+@pytest.mark.scoreboard(15)
 def test_a_cancel_ends_the_whole_tree_though_it_ignores_sigterm_and_holds_the_pipe(night):
     night.configure(stubborn_step(""))
     night.begin()
@@ -501,6 +505,7 @@ TWO_STEPS = """{ name = "s"; steps: (
     { name = "two"; shell = "echo %s >>@folder@/said"; } ); }"""
 
 
+@pytest.mark.scoreboard(23)
 def test_a_bad_reload_keeps_the_configuration_and_names_file_and_line(night):
     good = '{ name = "s"; steps: ( { name = "true"; run = ["/bin/true"]; } ); }'
     night.configure(good)
@@ -547,6 +552,7 @@ def test_a_run_keeps_its_definition_over_a_reload_and_over_a_restart(night):
 # --- the store away ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.scoreboard(6)
 def test_a_store_that_stops_leaves_children_alone_and_gets_their_results_later(second):
     with Night(store=second) as night:
         os.mkfifo(night.folder / "go")

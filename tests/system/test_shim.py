@@ -279,6 +279,7 @@ def test_a_timeout_stops_it_the_way_its_kind_wants(tmp_path):
     assert 0.2 <= time.monotonic() - started < 5
 
 
+@pytest.mark.scoreboard(15)
 def test_at_a_timeout_the_whole_tree_goes_though_it_ignores_sigterm(tmp_path):
     script = f"""trap '' TERM
         (trap '' TERM INT HUP; echo $BASHPID >> {tmp_path}/pids; sleep 60) &
@@ -371,6 +372,7 @@ def test_a_stop_before_the_child_runs_nothing(tmp_path):
     assert ran <= 20
 
 
+@pytest.mark.scoreboard(16)
 def test_a_grandchild_that_holds_the_pipe_costs_two_seconds_at_most(tmp_path):
     begun = time.monotonic()
     action = sh(tmp_path, f"(trap '' TERM; echo early; sleep 61) & echo $! > {tmp_path}/pids; exit 4")
@@ -487,6 +489,7 @@ def test_both_streams_are_kept_with_their_times(tmp_path):
     ("\u202egnp\n".encode(), rb"\u202egnp"),
     (b"\n", b""),
 ])
+@pytest.mark.scoreboard(28)
 @pytest.mark.parametrize("slowly", [False, True])
 def test_bytes_are_made_harmless(tmp_path, raw, shown, slowly):
     each = "for b in %r: o(1, bytes([b])); time.sleep(0.001)" if slowly else "o(1, %r)"
@@ -554,6 +557,7 @@ def test_a_tiny_cap_still_keeps_something(tmp_path, cap):
     assert b"last\n" in action.text(name="output.1") + action.text(name="output.2")
 
 
+@pytest.mark.scoreboard(17)
 def test_huge_output_takes_little_memory(tmp_path):
     with begin(tmp_path, "head -c 20000000 /dev/urandom; head -c 20000000 /dev/zero; yes | head -c 60000000; seq 1 500000",
                log_cap=8 << 20, masks=[SECRET]) as action:
@@ -576,6 +580,7 @@ def is_sanitized():
     return b"__asan_init" in SHIM.read_bytes()
 
 
+@pytest.mark.scoreboard(20)
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small tmpfs")
 def test_a_full_disk_costs_lines_and_nothing_else(tmp_path):
     small = tmp_path / "small"
@@ -605,6 +610,7 @@ sys.exit(6)"""
         os.system(f"umount {small}")
 
 
+@pytest.mark.scoreboard(20)
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small tmpfs")
 def test_on_a_disk_full_from_the_start_nothing_is_run(tmp_path):
     small = tmp_path / "small"

@@ -236,6 +236,7 @@ def test_unknown_interfaces_methods_and_parameters_have_varlinks_errors(daemon):
     ],
     ids=lambda b: repr(b[:24]),
 )
+@pytest.mark.scoreboard(24)
 def test_what_is_no_varlink_is_dropped_and_others_are_served(daemon, bytes_):
     with connect(daemon) as other, connect(daemon) as s:
         try:
@@ -246,6 +247,7 @@ def test_what_is_no_varlink_is_dropped_and_others_are_served(daemon, bytes_):
         assert call(other, "Status")["parameters"]["store"] == "ok"
 
 
+@pytest.mark.scoreboard(24)
 def test_the_largest_request_is_64_kib(daemon):
     with connect(daemon) as s:
         frame = b'{"method":"org.nightjar.Scheduler.GetRun","parameters":{"ref":"%s"}}'
@@ -347,6 +349,7 @@ def crowd(path, uid, n):
     )
 
 
+@pytest.mark.scoreboard(25)
 @as_root
 def test_one_user_has_128_connections_at_most_and_root_still_comes_in(daemon):
     crowds = [crowd(daemon.path, 60001, 140), crowd(daemon.path, 60002, 10)]
@@ -388,6 +391,7 @@ def test_logs_that_nobody_reads_are_not_read_from_the_disk_either(daemon):
         daemon.line("piece", 5)
 
 
+@pytest.mark.scoreboard(25)
 def test_a_watcher_that_does_not_read_learns_how_much_it_lost(daemon):
     with connect(daemon) as s:
         send(s, "Watch", more=True, output=True)
@@ -428,6 +432,7 @@ OPERATE = (
 )
 
 
+@pytest.mark.scoreboard(26)
 @as_root
 def test_anybody_reads_and_only_operators_operate(daemon, readable_client):
     assert stat.S_IMODE(os.stat(daemon.path).st_mode) == 0o666
@@ -443,6 +448,7 @@ def test_anybody_reads_and_only_operators_operate(daemon, readable_client):
     assert "granted" in daemon.line("audit uid 60001|StartRun")
 
 
+@pytest.mark.scoreboard(26)
 @as_root
 def test_what_is_denied_names_who_and_what_and_is_recorded_60_times_a_minute_at_most(
     daemon, readable_client
@@ -743,6 +749,7 @@ def test_an_answer_that_is_no_varlink_is_no_daemon(folder):
         peer.close()
 
 
+@pytest.mark.scoreboard(28)
 def test_control_characters_never_reach_the_terminal(folder):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "s"))
