@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "daemon/pg/internal.h"
 
-#define BATCH_BYTES (4 * 1024 * 1024)
+#define BATCH_BYTES (128 * 1024) /* then actions begin while the next batch is written */
 #define BATCH_UNITS 5000
 #define AGAIN_MAX   5
 #define SLOWLY	    (5 * USEC_SEC)

@@ -18,7 +18,8 @@
 #include "core/timer.h"
 
 /* A wall clock that moves so far from boot time was set. */
-#define CLOCK_SET USEC_MINUTE
+#define CLOCK_SET    USEC_MINUTE
+#define SLOTS_A_TURN 32
 
 /* --- made and freed
  * ---------------------------------------------------------------------------------- */
@@ -155,9 +156,11 @@ static void watch_clock(struct core *core)
 }
 
 /* What can be done now: what is due, what became ready, who gets a place; until nothing is left.
- * Then everything recorded goes out as one unit, and the clock is asked for the next time. */
+ * Then everything recorded goes out as one unit, and the clock is asked for the next time: at once
+ * where more slots are due than a turn takes, so that the first of them begin meanwhile. */
 void core_run(struct core *core)
 {
+	unsigned slots = SLOTS_A_TURN;
 	bool any;
 
 	if (core->running)
@@ -165,7 +168,7 @@ void core_run(struct core *core)
 	core->running = true;
 	watch_clock(core);
 	do {
-		any = timers_fire(core);
+		any = timers_fire(core, &slots);
 		any |= advance_dirty(core);
 		any |= places_grant(core);
 	} while (any);

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include "core/timer.h"
 
 void timer_set_boot(struct core *core, struct timer *t, usec_t boot)
@@ -19,14 +20,15 @@ void timer_clear(struct core *core, struct timer *t)
 	heap_remove(t->wall ? &core->wall : &core->boot, &t->node);
 }
 
-static bool fire_from(struct core *core, struct heap *heap, usec_t until)
+static bool fire_from(struct core *core, struct heap *heap, usec_t until, unsigned *left)
 {
 	struct heap_node *node;
 	bool any = false;
 
-	while ((node = heap_first(heap)) && node->key <= until) {
+	while ((node = heap_first(heap)) && node->key <= until && *left > 0) {
 		struct timer *t = container_of(node, struct timer, node);
 
+		(*left)--;
 		heap_remove(heap, node);
 		t->fire(core, t);
 		any = true;
@@ -34,10 +36,11 @@ static bool fire_from(struct core *core, struct heap *heap, usec_t until)
 	return any;
 }
 
-bool timers_fire(struct core *core)
+bool timers_fire(struct core *core, unsigned *left)
 {
-	bool boot = fire_from(core, &core->boot, core_boot(core));
-	bool wall = fire_from(core, &core->wall, core_now(core));
+	unsigned any_number = UINT_MAX;
+	bool boot = fire_from(core, &core->boot, core_boot(core), &any_number);
+	bool wall = fire_from(core, &core->wall, core_now(core), left);
 
 	return boot || wall;
 }

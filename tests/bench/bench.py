@@ -1,5 +1,7 @@
 """Measures; tests/bench/run calls it inside tests/with-postgres."""
 
+import argparse
+import functools
 import os
 import pathlib
 import random
@@ -389,26 +391,106 @@ def schedules(rounds):
               "10,000 mktime()", limit=50)
 
 
+PAST = """
+SET session_replication_role = replica;
+SET synchronous_commit = off;
+SET maintenance_work_mem = '1GB';
+CREATE FUNCTION pg_temp.id(i bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
+    $$ SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid $$;
+INSERT INTO nightjar.run (id, job, number, trigger, state, outcome, scheduled_for, created_at,
+        started_at, ended_at, definition)
+    SELECT pg_temp.id(i), 'past', i + 1, 'schedule', 'ended', CASE WHEN i % 50 = 0 THEN 'failed' ELSE 'ok' END,
+        t, t, t, t + interval '5 min', h
+    FROM generate_series(1, {runs}) i, LATERAL (SELECT now() - ({runs} - i + 1) * interval '30 s' AS t) x,
+        (SELECT hash AS h FROM nightjar.definition LIMIT 1) d;
+INSERT INTO nightjar.slot (job, scheduled_for, fate, run_id)
+    SELECT 'past', scheduled_for, 'run', id FROM nightjar.run WHERE scheduled_for IS NOT NULL;
+INSERT INTO nightjar.cell (run_id, index, stage, name, matrix, state, outcome, started_at, ended_at, steps)
+    SELECT pg_temp.id(i), c, 's', 's/' || c, jsonb_build_object('i', c::text), 'ended', 'ok',
+        now(), now(), '[{{"name":"a","kind":"run","state":"ended","outcome":"ok","reason":null}}]'
+    FROM generate_series(1, {runs}) i, generate_series(0, 9) c;
+INSERT INTO nightjar.attempt (run_id, cell, step, number, state, outcome, exit_code, started_at, ended_at,
+        max_rss, cpu_ms)
+    SELECT run_id, index, 0, 1, 'ended', 'ok', 0, started_at, ended_at, 12345678, 12 FROM nightjar.cell
+    ON CONFLICT DO NOTHING;
+INSERT INTO nightjar.action (run_id, cell, step, attempt, name, ordinal, type, state, repeatable, epoch,
+        intent_at, started_at, ended_at, status)
+    SELECT run_id, cell, 0, 1, 'run', 0, 'process', 'ended', true, 1, started_at, started_at, ended_at,
+        '{{"end":"exited","code":0}}' FROM nightjar.attempt
+    ON CONFLICT DO NOTHING;
+UPDATE nightjar.job SET last_number = {runs} + 1 WHERE name = 'past';
+ANALYZE;
+"""
+
+
+def fill_history(d, attempts):
+    """So many attempts of the past, of runs with ten cells each, straight into the tables."""
+    d.run("past")
+    d.kill()
+    before = time.monotonic()
+    subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1"], check=True, text=True,
+                   input=PAST.format(runs=attempts // 10))
+    print(f"{attempts:,} attempts made in {time.monotonic() - before:.0f} s", file=sys.stderr, flush=True)
+    return d.start()
+
+
+def times_of(d, n, method, *variants):
+    """The milliseconds of n calls, whose parameters take turns."""
+    return [ms_of(lambda: d.client.ask(method, **variants[i % len(variants)])) for i in range(n)]
+
+
+def history(rounds, attempts=100_000):
+    """What people ask, with so many past attempts in the store (--history N says how many)."""
+    runs = attempts // 10
+    step = '{ name = "a"; run = ["/bin/true"]; }'
+    names = [f"past#{runs * i // 20 + 2}" for i in range(20)]
+    with Daemon(job("past", step, matrix=numbers(10)), DISK) as d:
+        began = fill_history(d, attempts)
+        times = statuses(d)
+        asked = {
+            "runs -n 20": times_of(d, 100 * rounds, "ListRuns", {"job": "past", "limit": 20}, {"limit": 20}),
+            "show": times_of(d, 100 * rounds, "GetRun", *[{"ref": name} for name in names]),
+        }
+        row = d.run("past")
+        asked_one = at(row["ended_at"]) - at(row["started_at"])
+    yield Row(f"with {attempts:,} past attempts: the daemon starts", began, "s")
+    yield Row("  status, p50", percentile(times[0], 50), "ms", percentile(times[1], 50), "an echo")
+    yield Row("  status, p99", percentile(times[0], 99), "ms", percentile(times[1], 99), "an echo", limit=1)
+    for what, ms in asked.items():
+        yield Row(f"  {what}, p50", percentile(ms, 50), "ms", percentile(times[1], 50), "an echo")
+        yield Row("    p99", percentile(ms, 99), "ms", percentile(times[1], 99), "an echo")
+    yield Row("  a run of 10 cells", asked_one, "s")
+
+
 FIGURES = [schedules, idle, attempts, lateness, burst, capture, adopt, dbt]
 
 
 def main(arguments):
-    rounds = 5 if "--long" in arguments else 1
-    names = [a for a in arguments if a != "--long"]
-    unknown = [n for n in names if n not in [f.__name__ for f in FIGURES]]
+    parser = argparse.ArgumentParser(prog="tests/bench/run")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--history", type=int, metavar="N")
+    options = parser.parse_args(arguments)
+    rounds = 5 if options.long else 1
+    known = {f.__name__: f for f in FIGURES}
+    unknown = [n for n in options.names if n not in known]
     if unknown:
-        sys.exit(f"no such figure: {', '.join(unknown)}")
+        parser.error(f"no such figure: {', '.join(unknown)}")
+    figures = [f for n, f in known.items() if n in options.names or not options.names and not options.history]
+    if options.history:
+        known["history"] = functools.partial(history, attempts=options.history)
+        figures.append(known["history"])
     rows = []
-    for figure in FIGURES:
-        if names and figure.__name__ not in names:
+    for name, figure in known.items():
+        if figure not in figures:
             continue
         try:
             for row in figure(rounds):
                 print("  ".join(c for c in row.cells() if c), file=sys.stderr, flush=True)
                 rows.append(row)
         except Exception as e:
-            print(f"{figure.__name__}: {e!r}", file=sys.stderr, flush=True)
-            rows.append(Row(f"{figure.__name__}: could not be measured", float("nan"), ""))
+            print(f"{name}: {e!r}", file=sys.stderr, flush=True)
+            rows.append(Row(f"{name}: could not be measured", float("nan"), ""))
     table.show(rows)
 
 
