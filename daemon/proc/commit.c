@@ -149,8 +149,13 @@ static char *head_of(const char *git)
 
 char *commit_of(const char *folder, const char *outside)
 {
-	_cleanup_free_ char *git =
-		folder && folder[0] == '/' ? find_git_folder(folder, outside) : NULL;
+	_cleanup_free_ char *git = NULL;
 
+	if (!folder || folder[0] != '/')
+		return NULL;
+	/* the attempt's own folder, mostly: then the disk is not asked */
+	if (is_within(folder, outside) && !strstr(folder, "/.."))
+		return NULL;
+	git = find_git_folder(folder, outside);
 	return git ? head_of(git) : NULL;
 }
