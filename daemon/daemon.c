@@ -117,6 +117,18 @@ static void reload_asked(void *self, struct control_reload *r)
 	daemon_reload(self, r);
 }
 
+static void add_metrics(void *self, struct buf *out)
+{
+	struct daemon *d = self;
+
+	buf_printf(out,
+		"# HELP nightjar_journal_dropped_total Messages that the journal did not take in "
+		"time.\n"
+		"# TYPE nightjar_journal_dropped_total counter\n"
+		"nightjar_journal_dropped_total %llu\n",
+		(unsigned long long)journal_dropped(d->journal));
+}
+
 /* --- signals ------------------------------------------------------------------------------ */
 
 /* The machine goes down: everything is interrupted and waited for. Else the shims go on. */
@@ -271,7 +283,10 @@ static int make_control(struct daemon *d, const struct spec *spec)
 {
 	struct control_options options = {
 		.path = spec->socket_path,
-		.hooks = {.self = d, .reload = reload_asked, .kick = ask_turn},
+		.hooks = {.self = d,
+			.reload = reload_asked,
+			.metrics = add_metrics,
+			.kick = ask_turn},
 		.log = &d->log_port,
 	};
 	int r = control_new(&d->loop, &options, &d->control);

@@ -34,6 +34,8 @@ struct control_hooks {
 	void (*reload)(void *self, struct control_reload *r);
 	/* Called after anything that may have given the core something to do. */
 	void (*kick)(void *self);
+	/* Adds what the core does not know of to the text of its metrics. May be NULL. */
+	void (*metrics)(void *self, struct buf *out);
 };
 
 struct control_options {

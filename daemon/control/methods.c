@@ -74,6 +74,18 @@ static void method_checks(struct call *call)
 		core_list_checks(call->control->core, call_op(call), limit);
 }
 
+static void method_metrics(struct call *call)
+{
+	struct control *control = call->control;
+	_cleanup_buf_ struct buf text = BUF_NULL;
+	core_view_metrics(control->core, &text);
+	if (control->hooks.metrics)
+		control->hooks.metrics(control->hooks.self, &text);
+	cJSON *reply = cJSON_CreateObject();
+	json_set_string(reply, "metrics", buf_str(&text));
+	call_reply(call, reply);
+}
+
 static void method_not_there_yet(struct call *call)
 {
 	_cleanup_free_ char *message =
@@ -98,7 +110,7 @@ static const struct method scheduler_methods[] = {
 	{ .name = "Logs", .run = method_logs, .stream = &logs_stream,
 	  .params = { { "ref", PARAM_STRING, true }, { "follow", PARAM_BOOL },
 		      { "failed", PARAM_BOOL } } },
-	{ .name = "Metrics", .run = method_not_there_yet },
+	{ .name = "Metrics", .run = method_metrics },
 	{ .name = "Next", .run = method_next,
 	  .params = { { "job", PARAM_STRING }, { "count", PARAM_INT } } },
 	{ .name = "Pause", .operate = true, .run = method_pause, .subject = "job",

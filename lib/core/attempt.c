@@ -10,6 +10,7 @@
 #include "core/gate.h"
 #include "core/lane.h"
 #include "core/lock.h"
+#include "core/metrics.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/timer.h"
@@ -185,6 +186,7 @@ static void attempt_enter_ended(struct attempt *a, enum outcome outcome, const c
 		a->holds_up = a->kind->holds_up ? a->kind->holds_up(a->machine) : NULL;
 	}
 	machine_free(a);
+	metrics_attempt_ended(a);
 	attempt_notice(a, EVENT_ATTEMPT_ENDED, "%s/%s/%s.%u %s%s%s", a->scope.run_name,
 		a->step->cell->spec->name, a->step->spec->name, a->number, outcome_name(outcome),
 		a->reason ? ": " : "", a->reason ? a->reason : "");

@@ -10,6 +10,7 @@
 #include "core/event.h"
 #include "core/lane.h"
 #include "core/lock.h"
+#include "core/metrics.h"
 #include "core/operate.h"
 #include "core/prune.h"
 #include "core/record.h"
@@ -76,6 +77,7 @@ void core_free(struct core *core)
 	built_fini(core);
 	prune_fini(core);
 	checks_fini(core);
+	metrics_fini(core);
 	heap_fini(&core->wall);
 	heap_fini(&core->boot);
 	spec_free(core->spec);

@@ -24,6 +24,7 @@
  *   ref.c       what people call things: nightly#128/build/staging/postgres
  *   load.c      rows back into runs
  *   view.c      what readers see: the JSON objects of the interface
+ *   metrics.c   counters and gauges, for Prometheus
  *   event.c     the table of events */
 #pragma once
 #include "core/ports.h"
@@ -176,6 +177,8 @@ void core_get_approval(struct core *core, struct core_op *op, const char *ref);
 /* What became of the slot: result {"job","scheduled_for","fate","reason","run"}; fate: run,
  * skipped, waiting (still to come or just due), never (no such slot). */
 void core_why(struct core *core, struct core_op *op, const char *job, usec_t instant);
+/* Counters since the start and gauges, in the text format that Prometheus reads. */
+void core_view_metrics(const struct core *core, struct buf *out);
 /* The checks with their last transitions: result as core_view_checks() gives it, each with
  * "transitions":[{"state","at","ended_at","reason"}], at most `limit` each, newest first. Without
  * the store: what memory knows of them. */

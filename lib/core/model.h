@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "core/core.h"
+#include "core/metrics_state.h"
 #include "kinds/lane.h"
 #include "spec/scope.h"
 
@@ -52,6 +53,7 @@ struct job {
 	struct usual_time *usual; /* sorted by cell */
 	size_t n_usual, cap_usual;
 	bool stored; /* its row is as the fields say */
+	uint64_t ended[OUTCOMES], skipped; /* runs and slots, since the start */
 };
 
 /* --- run ---------------------------------------------------------------------------------- */
@@ -307,6 +309,7 @@ struct core {
 	bool running; /* inside core_run */
 	bool freeing; /* inside core_free: nobody calls back any more */
 	struct pruning pruning;
+	struct metrics metrics;
 	struct check **checks; /* in the order of the configuration */
 	size_t n_checks, cap_checks;
 	usec_t started_at; /* the wall clock at core_new() */

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "core/built.h"
 #include "core/check.h"
+#include "core/metrics.h"
 #include "core/record.h"
 #include "core/uuid.h"
 
@@ -459,6 +460,8 @@ void record_kind_rows(struct attempt *a, const cJSON *rows)
 			const char *id = json_string(item, kind_tables[i].key);
 			cJSON *row = cJSON_Duplicate(item, true);
 
+			if (table == TABLE_SYNC)
+				metrics_sync(a->step->cell->run->core, row);
 			set_attempt_keys(row, a);
 			json_set_int(row, "attempt", a->number);
 			if (table == TABLE_SYNC)

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "core/cell.h"
 #include "core/event.h"
+#include "core/metrics.h"
 #include "core/need.h"
 #include "core/record.h"
 #include "core/run.h"
@@ -318,6 +319,7 @@ static void run_enter_running(struct run *run)
 		timer_set_boot(core, &run->deadline, core_boot(core) + run->def->deadline);
 	}
 	record_run(run);
+	metrics_run_started(run);
 	run_notice(run, EVENT_RUN_STARTED, "%s begins", run->name);
 }
 
@@ -389,6 +391,7 @@ static void run_enter_ended(struct run *run)
 	run->job->last_outcome = run->outcome;
 	run->job->last_ended_at = run->ended_at;
 	record_job(core, run->job);
+	metrics_run_ended(run);
 	run_notice(run, EVENT_RUN_ENDED, "%s ended %s after %s", run->name,
 		outcome_name(run->outcome),
 		format_duration(

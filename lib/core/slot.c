@@ -1,6 +1,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "core/event.h"
+#include "core/metrics.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/slot.h"
@@ -262,6 +263,7 @@ static void skip_slots(
 
 	if (f->count == 0)
 		return;
+	metrics_slots_skipped(job, f->count);
 	record_slot(core, job, f->first, NULL, reason, f->count > 1 ? f->last : 0, f->count);
 	instant_format_slot(f->first, at);
 	core_notice(core, EVENT_SLOT_SKIPPED, &(struct core_notice){.job = job->name},

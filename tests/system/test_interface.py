@@ -298,7 +298,6 @@ def test_exit_statuses(night):
         (USAGE, ["start", "nightly", "--only", "enviroment=staging"], "environment"),
         (USAGE, ["start", "nightly", "--only", "target=bigquery"], "postgres"),
         (USAGE, ["start", "release"], "environment"),
-        (FAILED, ["metrics"], "not there yet"),
         (FAILED, ["approve", "nightly"], "not there yet"),
         (FAILED, ["reject", "nightly"], "not there yet"),
     ]

@@ -580,7 +580,7 @@ def test_status_says_the_worst_first(daemon):
         (["reject", "x"], 1, "", "not there yet"),
         (["checks"], 0, "holds up", ""),
         (["checks", "-n", "0"], 2, "", "1 to 1000"),
-        (["metrics"], 1, "", "not there yet"),
+        (["metrics"], 0, "nightjar_leader 1\n", ""),
         (["why", "nightly", "2026-03-29T06:00"], 0, "skipped: paused by root", ""),
         (["why", "nightly", "2026-03-29T08:00:00+02:00"], 0, "2026-03-29T06:00:00Z", ""),
         (["why", "nightly", "soon"], 2, "", "RFC 3339"),

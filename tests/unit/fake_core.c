@@ -283,6 +283,12 @@ void core_list_runs(struct core *core, struct core_op *op, const char *job, unsi
 	answer(core, op, CORE_OK, NULL, parse("{\"runs\":[{" RUN "}]}"));
 }
 
+void core_view_metrics(const struct core *core, struct buf *out)
+{
+	buf_puts(out, "# HELP nightjar_leader 1 while this daemon may act.\n"
+		      "# TYPE nightjar_leader gauge\nnightjar_leader 1\n");
+}
+
 void core_list_checks(struct core *core, struct core_op *op, unsigned limit)
 {
 	answer(core, op, CORE_OK, NULL,
