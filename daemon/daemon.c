@@ -265,6 +265,7 @@ static void make_core(struct daemon *d)
 {
 	struct core_ports ports = {
 		.machine = d->state.machine,
+		.state = d->state.path,
 		.boot_id = d->state.boot_id,
 		.unit_environment = d->unit_environment,
 		.random = {.next = random_next},
@@ -276,6 +277,7 @@ static void make_core(struct daemon *d)
 	secrets_port(d->secrets, &ports.secrets);
 	launcher_port(d->launcher, &ports.launcher);
 	http_port(d->http, &ports.http);
+	queries_port(d->queries, &ports.query);
 	d->core = core_new(&ports);
 }
 
@@ -312,6 +314,7 @@ static int make_parts(struct daemon *d, struct spec *spec)
 	if (make_launcher(d) < 0)
 		return -EINVAL;
 	d->http = http_new(&d->loop, ask_turn, d);
+	d->queries = queries_new(&d->loop, ask_turn, d);
 	if (make_store(d, spec) < 0)
 		return -EINVAL;
 	make_core(d);
@@ -341,9 +344,10 @@ static void daemon_close(struct daemon *d)
 	d->closing = true;
 	journal_say(d->journal, LOG_NOTICE, "nightjard ends; %u actions go on by themselves",
 		core_n_running(d->core));
-	d->parts_open = 4;
+	d->parts_open = 5;
 	control_close(TAKE_PTR(d->control), part_closed, d);
 	http_close(TAKE_PTR(d->http), part_closed, d);
+	queries_close(TAKE_PTR(d->queries), part_closed, d);
 	launcher_close(d->launcher, part_closed, d);
 	pg_stop(d->pg, part_closed, d);
 }

@@ -11,6 +11,7 @@
 #include "daemon/loop/clock.h"
 #include "daemon/loop/loop.h"
 #include "daemon/pg/pg.h"
+#include "daemon/pg/query.h"
 #include "daemon/proc/launcher.h"
 #include "daemon/service.h"
 #include "daemon/state.h"
@@ -37,6 +38,7 @@ struct daemon {
 	struct launcher *launcher;
 	struct log_port log_port;
 	struct http *http;
+	struct queries *queries;
 	struct pg *pg;
 	struct core *core;
 	struct control *control;

@@ -12,7 +12,6 @@ static const struct {
 	const char *key, *value;
 } ours[] = {
 	{"gssencmode", "disable"}, /* looking for a ticket may block */
-	{"target_session_attrs", "read-write"},
 	{"keepalives", "1"},
 	{"keepalives_idle", "5"},
 	{"keepalives_interval", "2"},
@@ -142,7 +141,7 @@ static int take_hosts(struct pg_address *a, char **ret_error)
 	return 0;
 }
 
-int pg_address_parse(const char *conninfo, struct pg_address *ret, char **ret_error)
+int pg_address_parse(const char *conninfo, bool writes, struct pg_address *ret, char **ret_error)
 {
 	struct pg_address a = {0};
 	char *message = NULL;
@@ -166,6 +165,8 @@ int pg_address_parse(const char *conninfo, struct pg_address *ret, char **ret_er
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		if (!find(&a, ours[i].key))
 			set(&a, ours[i].key, ours[i].value);
+	if (writes && !find(&a, "target_session_attrs"))
+		set(&a, "target_session_attrs", "read-write");
 	set(&a, "client_encoding", "UTF8");
 	r = take_hosts(&a, ret_error);
 	if (r < 0) {

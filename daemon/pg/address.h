@@ -17,8 +17,9 @@ struct pg_address {
 	size_t n_hosts;
 };
 
-/* Reads libpq's environment and service file too. 0, or -EINVAL with a sentence. */
-int pg_address_parse(const char *conninfo, struct pg_address *ret, char **ret_error);
+/* Reads libpq's environment and service file too. `writes`: a server that only reads will not do,
+ * unless the string says so. 0, or -EINVAL with a sentence. */
+int pg_address_parse(const char *conninfo, bool writes, struct pg_address *ret, char **ret_error);
 void pg_address_fini(struct pg_address *a);
 /* A host that must be resolved before libpq sees it. */
 bool pg_host_is_name(const struct pg_host *h);

@@ -262,7 +262,7 @@ struct pg *pg_new(uv_loop_t *loop, const struct pg_options *options, const struc
 	struct pg_address address;
 	struct pg *pg;
 
-	if (pg_address_parse(options->conninfo, &address, ret_error) < 0)
+	if (pg_address_parse(options->conninfo, true, &address, ret_error) < 0)
 		return NULL;
 	pg = xnew(struct pg);
 	pg->loop = loop;

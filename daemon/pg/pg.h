@@ -13,6 +13,7 @@
  *   prune.c       old rows go
  *   report.c      evidence from daemons that do not lead
  *   pg.c          the whole: start, stop, the port
+ *   query.c       the query port: questions to warehouses, with connections of their own
  *
  * Everything runs on the loop's thread. No event and no `done` comes from inside a call. */
 #pragma once
