@@ -84,6 +84,8 @@ struct kind_context {
 	usec_t timeout;
 	const char *environment;     /* the cell's; NULL: none */
 	const char *state_directory; /* absolute; a kind's own folder in it is named after it */
+	usec_t ready_left; /* of ready_timeout, as the attempt begins: so long may it still wait for
+			    * what is not ready */
 	bool approval;		     /* the step's gate wants one: of kinds that `plan` */
 	/* What the attempt before this one noted last; NULL: this is the first, or it noted none.
 	 */
