@@ -15,7 +15,7 @@ enum {
 /* The command line, taken apart; the strings are argv's. */
 struct client {
 	const char *socket;
-	bool json, follow, failed, raw, wait, dry_run;
+	bool json, follow, failed, raw, wait, dry_run, yes;
 	const char *reason, *cron, *timezone, *after, *number;
 	const char **only; /* KEY=VALUE, as written */
 	size_t n_only;
@@ -36,6 +36,7 @@ enum {
 	OPTION_NUMBER = 1 << 6,
 	OPTION_CRON = 1 << 7, /* --cron, --timezone, --after */
 	OPTION_RAW = 1 << 8,
+	OPTION_YES = 1 << 9,
 };
 
 struct command {

@@ -29,8 +29,9 @@
 /* clang-format off */
 static const struct command commands[] = { /* sorted */
 	{ "approve", "REF", "let a step that waits for an approval go on",
-	  "REF names the step, such as nightly#128/apply/staging/apply.",
-	  OPTION_REASON, 1, 1, command_approve },
+	  "Shows what it would change first, and asks; --yes is for scripts. REF is a run, a cell or a\n"
+	  "step below which one step waits, such as nightly#128/apply/staging.",
+	  OPTION_REASON | OPTION_YES, 1, 1, command_approve },
 	{ "cancel", "REF", "end a run, a cell or a step",
 	  "What runs is interrupted the way its kind wants it; what has not begun does not.",
 	  OPTION_REASON, 1, 1, command_cancel },
@@ -52,8 +53,9 @@ static const struct command commands[] = { /* sorted */
 	  "after --after INSTANT (now), which is exclusive.",
 	  OPTION_NUMBER | OPTION_CRON, 0, 1, command_next },
 	{ "pause", "JOB", "fire no more slots of a job", NULL, OPTION_REASON, 1, 1, command_pause },
-	{ "reject", "REF", "end a step that waits for an approval", NULL,
-	  OPTION_REASON, 1, 1, command_reject },
+	{ "reject", "REF", "end a step that waits for an approval, as failed",
+	  "Shows what it would have changed first, and asks; --yes is for scripts.",
+	  OPTION_REASON | OPTION_YES, 1, 1, command_reject },
 	{ "reload", "", "read the configuration again",
 	  "All of it or nothing: where it is wrong the former one stays.", 0, 0, 0, command_reload },
 	{ "resume", "JOB", "fire slots again, from now on", NULL,
@@ -92,6 +94,7 @@ static const struct option_doc {
 	{ "reason", "TEXT", 0, OPTION_REASON, "why, for the record" },
 	{ "timezone", "ZONE", 0, OPTION_CRON, "with --cron: the zone (UTC)" },
 	{ "wait", NULL, 0, OPTION_WAIT, "wait for the run's end" },
+	{ "yes", NULL, 0, OPTION_YES, "do not ask" },
 	{ "color", "WHEN", 0, 0, "auto, always or never" },
 	{ "help", NULL, 'h', 0, "this" },
 	{ "json", NULL, 0, 0, "one JSON document (streams: one a line)" },
@@ -231,6 +234,9 @@ static void take_option(struct client *client, unsigned option, const char *name
 		break;
 	case OPTION_DRY_RUN:
 		client->dry_run = true;
+		break;
+	case OPTION_YES:
+		client->yes = true;
 		break;
 	case OPTION_REASON:
 		client->reason = value;

@@ -21,7 +21,8 @@ _nightjar() {
 	logs) options+=" --follow --failed --raw" ;;
 	checks | runs) options+=" -n" ;;
 	next) options+=" -n --cron --timezone --after" ;;
-	approve | cancel | drain | pause | reject | resume) options+=" --reason" ;;
+	approve | reject) options+=" --reason --yes" ;;
+	cancel | drain | pause | resume) options+=" --reason" ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

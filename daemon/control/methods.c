@@ -44,6 +44,11 @@ static void method_get_run(struct call *call)
 	core_get_run(call->control->core, call_op(call), json_string(call->parameters, "ref"));
 }
 
+static void method_get_approval(struct call *call)
+{
+	core_get_approval(call->control->core, call_op(call), json_string(call->parameters, "ref"));
+}
+
 static void method_why(struct call *call)
 {
 	usec_t instant;
@@ -86,22 +91,18 @@ static void method_metrics(struct call *call)
 	call_reply(call, reply);
 }
 
-static void method_not_there_yet(struct call *call)
-{
-	_cleanup_free_ char *message =
-		xasprintf("%s is not there yet in this version", call->method->name);
-	call_error_message(call, "NotThereYet", message);
-}
-
 /* clang-format off */
 static const struct method scheduler_methods[] = {
-	{ .name = "Approve", .operate = true, .run = method_not_there_yet, .subject = "ref",
-	  .params = { { "ref", PARAM_STRING, true }, { "reason", PARAM_STRING } } },
+	{ .name = "Approve", .operate = true, .run = method_approve, .subject = "ref",
+	  .params = { { "ref", PARAM_STRING, true }, { "plan", PARAM_STRING },
+		      { "reason", PARAM_STRING } } },
 	{ .name = "CancelRun", .operate = true, .run = method_cancel_run, .subject = "ref",
 	  .params = { { "ref", PARAM_STRING, true }, { "reason", PARAM_STRING } } },
 	{ .name = "Checks", .run = method_checks, .params = { { "limit", PARAM_INT } } },
 	{ .name = "Drain", .operate = true, .patient = true, .run = method_drain,
 	  .params = { { "reason", PARAM_STRING } } },
+	{ .name = "GetApproval", .run = method_get_approval,
+	  .params = { { "ref", PARAM_STRING, true } } },
 	{ .name = "GetRun", .run = method_get_run,
 	  .params = { { "ref", PARAM_STRING, true } } },
 	{ .name = "ListJobs", .run = method_list_jobs },
@@ -115,8 +116,9 @@ static const struct method scheduler_methods[] = {
 	  .params = { { "job", PARAM_STRING }, { "count", PARAM_INT } } },
 	{ .name = "Pause", .operate = true, .run = method_pause, .subject = "job",
 	  .params = { { "job", PARAM_STRING, true }, { "reason", PARAM_STRING } } },
-	{ .name = "Reject", .operate = true, .run = method_not_there_yet, .subject = "ref",
-	  .params = { { "ref", PARAM_STRING, true }, { "reason", PARAM_STRING } } },
+	{ .name = "Reject", .operate = true, .run = method_reject, .subject = "ref",
+	  .params = { { "ref", PARAM_STRING, true }, { "plan", PARAM_STRING },
+		      { "reason", PARAM_STRING } } },
 	{ .name = "Reload", .operate = true, .patient = true, .run = method_reload },
 	{ .name = "Resume", .operate = true, .run = method_resume, .subject = "job",
 	  .params = { { "job", PARAM_STRING, true }, { "reason", PARAM_STRING } } },

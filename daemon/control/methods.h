@@ -5,6 +5,8 @@
 /* operate.c */
 void method_start_run(struct call *call);
 void method_cancel_run(struct call *call);
+void method_approve(struct call *call);
+void method_reject(struct call *call);
 void method_retry_run(struct call *call);
 void method_pause(struct call *call);
 void method_resume(struct call *call);

@@ -20,6 +20,18 @@ void method_cancel_run(struct call *call)
 	core_cancel(call->control->core, call_op(call), string_of(call, "ref"));
 }
 
+void method_approve(struct call *call)
+{
+	core_approve(call->control->core, call_op(call), string_of(call, "ref"),
+		string_of(call, "plan"), true);
+}
+
+void method_reject(struct call *call)
+{
+	core_approve(call->control->core, call_op(call), string_of(call, "ref"),
+		string_of(call, "plan"), false);
+}
+
 void method_retry_run(struct call *call)
 {
 	size_t n = 0;

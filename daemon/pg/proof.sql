@@ -19,6 +19,9 @@ ALTER TABLE nightjar.plan
     ADD COLUMN decision_reason text;
 CREATE INDEX plan_by_time ON nightjar.plan (made_at DESC);
 
+ALTER TABLE nightjar.run ADD COLUMN deadlines jsonb; -- of its stages; and how much is left of those
+                                                     -- that stand still for an approval
+
 ALTER TABLE nightjar.check_transition ADD COLUMN ended_at timestamptz; -- when the next one came
 CREATE INDEX check_transition_by_time ON nightjar.check_transition (at DESC);
 

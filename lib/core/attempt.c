@@ -135,6 +135,7 @@ static void machine_free(struct attempt *a)
 void attempt_free(struct attempt *a)
 {
 	place_release(a->step->cell->run->core, a);
+	gate_leave(a);
 	machine_free(a);
 	for (size_t i = 0; i < a->n_actions; i++)
 		action_drop(a->actions[i]);
@@ -171,6 +172,7 @@ static void attempt_enter_ended(struct attempt *a, enum outcome outcome, const c
 	cJSON *progress = a->machine ? attempt_progress(a) : NULL;
 
 	place_release(core, a);
+	gate_leave(a);
 	a->state = ATTEMPT_ENDED;
 	if (a->open)
 		lane_leave(a->open);
@@ -218,19 +220,17 @@ static usec_t backoff(struct core *core, const struct spec_retry *retry, unsigne
 	return (usec_t)MIN(delay, (double)(30 * USEC_DAY));
 }
 
-static bool not_ready_again(struct core *core, struct step *step, usec_t *ret_delay)
+static bool not_ready_again(const struct attempt *a, usec_t *ret_delay)
 {
-	usec_t boot = core_boot(core);
+	usec_t delay = NOT_READY_FIRST / 2;
 
-	if (step->not_ready_since == 0) {
-		step->not_ready_since = boot;
-		step->not_ready_delay = NOT_READY_FIRST;
-	} else {
-		step->not_ready_delay = MIN(step->not_ready_delay * 2, NOT_READY_MOST);
-	}
-	if (boot + step->not_ready_delay - step->not_ready_since > step->spec->ready_timeout)
+	for (size_t i = 0; i < a->step->n_attempts && delay < NOT_READY_MOST; i++)
+		if (a->step->attempts[i]->outcome == OUTCOME_NOT_READY)
+			delay *= 2;
+	delay = MIN(delay, NOT_READY_MOST);
+	if (delay > gate_ready_left(a))
 		return false;
-	*ret_delay = step->not_ready_delay;
+	*ret_delay = delay;
 	return true;
 }
 
@@ -249,7 +249,6 @@ static usec_t never_started_delay(const struct step *step)
 
 bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 {
-	struct core *core = a->step->cell->run->core;
 	const struct spec_retry *retry = &a->step->spec->retry;
 	unsigned tries = counted_attempts(a->step);
 
@@ -260,10 +259,10 @@ bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
 		return true;
 	}
 	if (a->outcome == OUTCOME_NOT_READY)
-		return not_ready_again(core, a->step, ret_delay);
+		return not_ready_again(a, ret_delay);
 	if (!(retry->on & 1u << a->outcome) || tries >= retry->attempts)
 		return false;
-	*ret_delay = backoff(core, retry, tries);
+	*ret_delay = backoff(a->step->cell->run->core, retry, tries);
 	return true;
 }
 
@@ -367,6 +366,7 @@ static void machine_begin(struct attempt *a, usec_t at, struct kind_command *ret
 	struct kind_event begin = {.type = KIND_BEGIN, .at = at};
 
 	a->ctx.before = last_note(a);
+	a->ctx.ready_left = gate_ready_left(a);
 	a->machine = a->kind->new (&a->ctx);
 	a->kind->next(a->machine, &a->ctx, &begin, ret);
 }
@@ -436,6 +436,7 @@ static void end_open_action(struct attempt *a, const struct kind_event *event)
 
 	action->ended = true;
 	action->ended_at = core_now(core);
+	action->waited = core_boot(core) - action->intent_boot;
 	if (event->status) {
 		take_status(a, action, event->status);
 		if (event->status->ended_at)
@@ -536,6 +537,7 @@ void attempt_gate_ended(struct attempt *a)
 	timer_clear(action->core, &action->wait);
 	action->ended = true;
 	action->ended_at = core_now(action->core);
+	action->waited = core_boot(action->core) - action->intent_boot;
 	a->open = NULL;
 	record_action(action);
 }
@@ -753,6 +755,7 @@ char *attempt_waits_for(const struct attempt *a)
 	case ATTEMPT_PAUSE:
 		return xstrdup("waits");
 	case ATTEMPT_ASKING:
+	case ATTEMPT_CHECKING:
 		return gate_describe(a);
 	default:
 		return NULL;

@@ -3,6 +3,7 @@
 #include "core/action.h"
 #include "core/attempt.h"
 #include "core/cell.h"
+#include "core/deadline.h"
 #include "core/event.h"
 #include "core/need.h"
 #include "core/record.h"
@@ -120,7 +121,7 @@ static void cell_enter_ended(
 	cell->ended_at = core_now(core);
 	cell->run->n_open--;
 	if (++cell->stage->n_ended == cell->stage->n_part)
-		timer_clear(core, &cell->stage->deadline);
+		deadline_clear(core, &cell->stage->deadline);
 	if (outcome == OUTCOME_OK && cell->started_at)
 		job_set_usual(cell->run->job, cell->spec->name,
 			(cell->ended_at - cell->started_at) / USEC_MSEC);
@@ -321,6 +322,7 @@ void step_attempt_ended(struct step *step, struct attempt *a)
 		struct core *core = step->cell->run->core;
 		char span[DURATION_MAX];
 
+		a->pause = delay;
 		step->retry_at = core_now(core) + delay;
 		timer_set_boot(core, &step->retry, core_boot(core) + delay);
 		attempt_notice(a, EVENT_RETRY_SCHEDULED, "%s/%s/%s.%u %s: tried again in %s%s%s",
@@ -340,16 +342,13 @@ void step_attempt_ended(struct step *step, struct attempt *a)
 
 static void cell_enter_running(struct cell *cell)
 {
-	const struct spec_stage *stage = &cell->run->def->stages[cell->spec->stage];
 	struct core *core = cell->run->core;
 
 	cell->state = LIFE_RUNNING;
 	cell->started_at = core_now(core);
 	if (cell->stage->started_at == 0) {
 		cell->stage->started_at = cell->started_at;
-		if (stage->deadline)
-			timer_set_boot(
-				core, &cell->stage->deadline, core_boot(core) + stage->deadline);
+		stage_deadline_begin(cell->stage);
 	}
 	cell_notice(cell, EVENT_CELL_STARTED, "%s/%s begins", cell->run->name, cell->spec->name);
 	cell_proceed(cell);
@@ -396,20 +395,6 @@ void cell_touch(struct cell *cell)
 	if (list_empty(&cell->todo))
 		list_append(&cell->run->todo, &cell->todo);
 	run_touch(cell->run);
-}
-
-void stage_deadline_fired(struct core *core, struct timer *t)
-{
-	struct stage *stage = container_of(t, struct stage, deadline);
-	struct run *run = stage->run;
-	_cleanup_free_ char *why = NULL;
-	char span[DURATION_MAX];
-
-	why = xasprintf("the stage's deadline of %s passed",
-		format_duration(run->def->stages[stage - run->stages].deadline, span));
-	for (unsigned i = 0; i < run->def->n_cells; i++)
-		if (run->cells[i].part && run->cells[i].stage == stage)
-			cell_stop(&run->cells[i], STOP_TIMED_OUT, why);
 }
 
 void cell_stop(struct cell *cell, enum stop_reason reason, const char *why)

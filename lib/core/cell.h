@@ -16,7 +16,6 @@ void cell_stop(struct cell *cell, enum stop_reason reason, const char *why);
 void step_cancel(struct step *step, const char *why);
 /* What follows the end of its last attempt. */
 void step_attempt_ended(struct step *step, struct attempt *a);
-void stage_deadline_fired(struct core *core, struct timer *t);
 
 /* failed, timed_out, transient, not_ready, interrupted or needs_person. */
 bool outcome_is_failure(enum outcome o);

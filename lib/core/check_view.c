@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "core/check.h"
-#include "core/gate.h"
 #include "core/operate.h"
 
 #define SINCE_MAX INSTANT_MAX
@@ -86,14 +85,9 @@ static bool waits_for(const struct cell *cell, const struct check *c)
 		cell->current < cell->n_steps ? &cell->steps[cell->current] : NULL;
 	const struct attempt *a =
 		step && step->n_attempts ? step->attempts[step->n_attempts - 1] : NULL;
-	_cleanup_free_ char *name = NULL, *error = NULL;
 
-	if (!a || a->state == ATTEMPT_ENDED || !a->open || a->open->type != KIND_WAIT ||
-		!gate_is_action(a->open->name) || !step->spec->gate.check)
-		return false;
-	if (scope_expand(&a->scope, step->spec->gate.check, &name, &error) < 0)
-		return false;
-	return check_find(c->core, name, cell->spec->environment) == c;
+	return a && a->state == ATTEMPT_CHECKING &&
+	       check_find(c->core, a->check, cell->spec->environment) == c;
 }
 
 static cJSON *view_held(const struct check *c)

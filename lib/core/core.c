@@ -7,6 +7,7 @@
 #include "core/built.h"
 #include "core/cell.h"
 #include "core/check.h"
+#include "core/deadline.h"
 #include "core/event.h"
 #include "core/lane.h"
 #include "core/lock.h"
@@ -249,23 +250,6 @@ static usec_t left_of(const struct core *core, usec_t until, usec_t span)
 	return MIN(MAX(until - core_now(core), 0), MAX(span, 0));
 }
 
-static void resume_deadlines(struct core *core, struct run *run)
-{
-	usec_t boot = core_boot(core);
-
-	if (run->deadline_at)
-		timer_set_boot(core, &run->deadline,
-			boot + left_of(core, run->deadline_at, run->def->deadline));
-	for (size_t i = 0; i < run->def->n_stages; i++) {
-		struct stage *stage = &run->stages[i];
-		usec_t span = run->def->stages[i].deadline;
-
-		if (span && stage->started_at && stage->n_ended < stage->n_part)
-			timer_set_boot(core, &stage->deadline,
-				boot + left_of(core, stage->started_at + span, span));
-	}
-}
-
 /* A running step goes on where it was: an open attempt is resumed, a retry's time comes anew. */
 static void resume_step(struct core *core, struct step *step)
 {
@@ -287,7 +271,7 @@ static void resume_step(struct core *core, struct step *step)
 
 static void resume_run(struct core *core, struct run *run)
 {
-	resume_deadlines(core, run);
+	deadlines_resume(run);
 	for (unsigned i = 0; i < run->def->n_cells; i++) {
 		struct cell *cell = &run->cells[i];
 

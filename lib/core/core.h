@@ -14,7 +14,8 @@
  *   lane.c      what attempts want of one Metabase: one machine for all of them
  *   built.c     what dbt has built, for the steps after it; how long syncs take
  *   lock.c      places and named locks, taken all or none, first come first served
- *   timer.c     deadlines, delays and waits
+ *   timer.c     delays and waits
+ *   deadline.c  deadlines of runs and stages, whose clocks stand still for approvals
  *   record.c    rows to the store and back
  *   action.c    one effect: its intent, its secrets, its process or call, its end
  *   effect.c    what exactly it is to do: filled in from its kind and its step

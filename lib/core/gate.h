@@ -21,7 +21,11 @@ void gate_decide(struct attempt *a, bool approved, const char *who, const char *
 /* The time for which it might wait is over. */
 void gate_timed_out(struct attempt *a);
 /* A check went up (or its definition changed): those that wait for it are looked at. */
-void gates_check_changed(struct core *core, const char *check, const char *environment);
+void gates_check_changed(struct core *core, const char *check_name, const char *environment_name);
+/* Of ready_timeout, what earlier attempts and this one's gates have left; never negative. */
+usec_t gate_ready_left(const struct attempt *a);
+/* It ended, or is forgotten: it waits for nothing any more. */
+void gate_leave(struct attempt *a);
 /* The actions that gates make are named so; the machine is not told of them. */
 bool gate_is_action(const char *name);
 /* What it waits for, as people say it; the caller frees. */

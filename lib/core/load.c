@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "core/action.h"
 #include "core/attempt.h"
+#include "core/deadline.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/slot.h"
@@ -152,6 +153,8 @@ static void load_attempt(struct run *run, const cJSON *row)
 	if (cJSON_IsObject(json_get(row, "progress")))
 		a->progress = cJSON_Duplicate(json_get(row, "progress"), true);
 	step->retry_at = json_time(row, "retry_at");
+	if (step->retry_at)
+		a->pause = MAX(step->retry_at - a->ended_at, 0);
 }
 
 static struct attempt *attempt_at(struct run *run, const cJSON *row)
@@ -199,6 +202,9 @@ static void load_action(struct run *run, const cJSON *row)
 		action->status = cJSON_Duplicate(json_get(row, "status"), true);
 	if (json_get(row, "note") && !cJSON_IsNull(json_get(row, "note")))
 		action->note = cJSON_Duplicate(json_get(row, "note"), true);
+	action->waited = json_int(action->note, "waited_ms", -1) * USEC_MSEC;
+	if (action->waited < 0)
+		action->waited = MAX(action->ended_at - action->started_at, 0);
 	if (json_string(action->note, "holds_up")) { /* as the kind noted it at the end */
 		free(a->holds_up);
 		a->holds_up = xstrdup(json_string(action->note, "holds_up"));
@@ -317,7 +323,8 @@ static void load_head(struct run *run, const cJSON *row)
 	run->created_at = json_time(row, "created_at");
 	run->started_at = json_time(row, "started_at");
 	run->ended_at = json_time(row, "ended_at");
-	run->deadline_at = json_time(row, "deadline_at");
+	run->deadline.at = json_time(row, "deadline_at");
+	deadlines_from_json(run, json_get(row, "deadlines"));
 	run->retry_of = xstrdup(json_string(row, "retry_of"));
 	run->retry_of_name = xstrdup(json_string(row, "retry_of_name"));
 	run->commit = xstrdup(json_string(row, "commit"));

@@ -56,6 +56,14 @@ struct job {
 	uint64_t ended[OUTCOMES], skipped; /* runs and slots, since the start */
 };
 
+/* Of a run or a stage: deadline.h. */
+struct deadline {
+	struct timer timer;
+	usec_t at;   /* wall clock; 0: none, or not begun */
+	bool held;   /* its clock stands still, with */
+	usec_t left; /* so much to go */
+};
+
 /* --- run ---------------------------------------------------------------------------------- */
 
 enum trigger {
@@ -70,7 +78,7 @@ struct stage {
 	unsigned n_part;
 	unsigned n_places; /* taken, for max_parallel */
 	usec_t started_at;
-	struct timer deadline;
+	struct deadline deadline;
 	struct run *run;
 	struct need *needs; /* in step with the definition's; NULL: not counted yet */
 	bool fail_fast_done;
@@ -89,9 +97,9 @@ struct run {
 	char *reason;
 	usec_t scheduled_for; /* 0: no slot */
 	usec_t created_at, started_at, ended_at;
-	usec_t deadline_at; /* wall clock; 0: none */
-	struct timer deadline;
-	char *retry_of; /* uuid */
+	struct deadline deadline;
+	unsigned n_asking; /* attempts that wait for a person's word */
+	char *retry_of;	   /* uuid */
 	char *retry_of_name;
 	uint64_t *retried; /* of a retry: the numbers of all runs that it goes back to */
 	size_t n_retried;
@@ -122,9 +130,8 @@ struct step {
 	cJSON *outputs;	 /* KEY: VALUE written to $NIGHTJAR_OUTPUT; NULL: none */
 	struct attempt **attempts;
 	size_t n_attempts, cap_attempts;
-	struct timer retry;			 /* the next attempt's time */
-	usec_t retry_at;			 /* wall clock, for readers; 0: none */
-	usec_t not_ready_since, not_ready_delay; /* boot; of the present wait for readiness */
+	struct timer retry; /* the next attempt's time */
+	usec_t retry_at;    /* wall clock, for readers; 0: none */
 };
 
 struct cell {
@@ -148,13 +155,14 @@ struct cell {
 /* --- attempt ------------------------------------------------------------------------------ */
 
 enum attempt_state {
-	ATTEMPT_PLACE,	 /* its next action waits for locks and places */
-	ATTEMPT_INTENT,	 /* the intent and the secrets are on their way */
-	ATTEMPT_ARMED,	 /* durable; the lease is over: waits for the next one */
-	ATTEMPT_RUNNING, /* the effect is out */
-	ATTEMPT_PAUSE,	 /* a wait of the machine */
-	ATTEMPT_ASKING,	 /* waits for a person's word */
-	ATTEMPT_FOREIGN, /* another machine's shim has it */
+	ATTEMPT_PLACE,	  /* its next action waits for locks and places */
+	ATTEMPT_INTENT,	  /* the intent and the secrets are on their way */
+	ATTEMPT_ARMED,	  /* durable; the lease is over: waits for the next one */
+	ATTEMPT_RUNNING,  /* the effect is out */
+	ATTEMPT_PAUSE,	  /* a wait of the machine */
+	ATTEMPT_ASKING,	  /* waits for a person's word */
+	ATTEMPT_CHECKING, /* waits for a check to be up */
+	ATTEMPT_FOREIGN,  /* another machine's shim has it */
 	ATTEMPT_ENDED,
 };
 
@@ -185,7 +193,8 @@ struct action {
 	usec_t intent_boot;
 	enum stop_reason stop; /* asked of the launcher */
 	cJSON *status, *note;
-	char *hash; /* KIND_ASK: of the plan that waits for a word; NULL: there is none */
+	usec_t waited; /* in all, of a gate or a lane: it has ended */
+	char *hash;    /* KIND_ASK: of the plan that waits for a word; NULL: there is none */
 	/* while it is under way */
 	bool launched; /* a port has it */
 	bool finding;  /* it was begun by an earlier daemon */
@@ -227,6 +236,8 @@ struct attempt {
 	size_t n_actions, cap_actions;
 	struct action *open; /* the one under way */
 	struct place place;
+	char *check;	       /* its gate waits for that one; NULL: for none */
+	usec_t pause;	       /* from its end to the next attempt; 0: none, or not known */
 	enum stop_reason stop; /* somebody asked for its end */
 	char *stop_why;
 	bool never_started; /* it came to no effect through no fault of its own */

@@ -4,6 +4,7 @@
 #include "core/built.h"
 #include "core/check.h"
 #include "core/metrics.h"
+#include "core/deadline.h"
 #include "core/record.h"
 #include "core/uuid.h"
 
@@ -276,7 +277,8 @@ void record_run(struct run *run)
 	json_set_time(row, "created_at", run->created_at);
 	json_set_time(row, "started_at", run->started_at);
 	json_set_time(row, "ended_at", run->ended_at);
-	json_set_time(row, "deadline_at", run->deadline_at);
+	json_set_time(row, "deadline_at", run->deadline.at);
+	json_set(row, "deadlines", deadlines_to_json(run));
 	json_set_string(row, "retry_of", run->retry_of);
 	json_set_string(row, "commit", run->commit);
 	json_set_string(row, "who", run->who);

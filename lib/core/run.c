@@ -1,6 +1,7 @@
 #include <string.h>
 #include "base/memory.h"
 #include "core/cell.h"
+#include "core/deadline.h"
 #include "core/event.h"
 #include "core/metrics.h"
 #include "core/need.h"
@@ -13,17 +14,6 @@
 
 /* --- made and freed ----------------------------------------------------------------------- */
 
-static void run_deadline_fired(struct core *core, struct timer *t)
-{
-	struct run *run = container_of(t, struct run, deadline);
-	_cleanup_free_ char *why = NULL;
-	char span[DURATION_MAX];
-
-	why = xasprintf(
-		"the job's deadline of %s passed", format_duration(run->def->deadline, span));
-	run_stop(run, STOP_TIMED_OUT, why);
-}
-
 struct run *run_new(struct core *core, struct job *job, struct spec_job *take_def)
 {
 	struct run *run = xnew(struct run);
@@ -31,7 +21,6 @@ struct run *run_new(struct core *core, struct job *job, struct spec_job *take_de
 	run->core = core;
 	run->job = job;
 	run->def = take_def;
-	run->deadline.fire = run_deadline_fired;
 	list_init(&run->in_core);
 	list_init(&run->in_job);
 	list_init(&run->dirty);
@@ -39,13 +28,13 @@ struct run *run_new(struct core *core, struct job *job, struct spec_job *take_de
 	run->stages = xcalloc(take_def->n_stages, sizeof(*run->stages));
 	for (size_t i = 0; i < take_def->n_stages; i++) {
 		run->stages[i].run = run;
-		run->stages[i].deadline.fire = stage_deadline_fired;
 		run->stages[i].n_part = (unsigned)take_def->stages[i].n_cells;
 	}
 	run->cells = xcalloc(take_def->n_cells, sizeof(*run->cells));
 	for (unsigned i = 0; i < take_def->n_cells; i++)
 		cell_init(&run->cells[i], run, i);
 	run->n_open = take_def->n_cells;
+	deadlines_init(run);
 	return run;
 }
 
@@ -57,9 +46,7 @@ void run_free(struct run *run)
 	list_remove(&run->in_job);
 	list_remove(&run->dirty);
 	commit_forget(&run->end);
-	timer_clear(run->core, &run->deadline);
-	for (size_t i = 0; i < run->def->n_stages; i++)
-		timer_clear(run->core, &run->stages[i].deadline);
+	deadlines_fini(run);
 	needs_forget(run);
 	for (unsigned i = 0; i < run->def->n_cells; i++)
 		cell_fini(&run->cells[i]);
@@ -314,10 +301,7 @@ static void run_enter_running(struct run *run)
 
 	run->state = LIFE_RUNNING;
 	run->started_at = core_now(core);
-	if (run->def->deadline) {
-		run->deadline_at = run->started_at + run->def->deadline;
-		timer_set_boot(core, &run->deadline, core_boot(core) + run->def->deadline);
-	}
+	run_deadline_begin(run);
 	record_run(run);
 	metrics_run_started(run);
 	run_notice(run, EVENT_RUN_STARTED, "%s begins", run->name);
@@ -386,7 +370,7 @@ static void run_enter_ended(struct run *run)
 	run->state = LIFE_ENDED;
 	run->outcome = worst_of_cells(run);
 	run->ended_at = core_now(core);
-	timer_clear(core, &run->deadline);
+	deadlines_fini(run);
 	record_run(run);
 	run->job->last_outcome = run->outcome;
 	run->job->last_ended_at = run->ended_at;
@@ -409,6 +393,8 @@ void run_advance(struct run *run)
 	cells_advance(run);
 	if (run->n_open == 0 && run->state != LIFE_ENDED)
 		run_enter_ended(run);
+	else
+		deadlines_look(run);
 }
 
 void run_stop(struct run *run, enum stop_reason reason, const char *why)

@@ -5,6 +5,7 @@
 #include "core/attempt.h"
 #include "core/cell.h"
 #include "core/check.h"
+#include "core/gate.h"
 #include "core/record.h"
 #include "core/run.h"
 #include "core/slot.h"
@@ -22,10 +23,29 @@ static void set_slot(cJSON *o, const char *key, usec_t slot)
 	json_set_string(o, key, slot ? instant_format_slot(slot, at) : NULL);
 }
 
+cJSON *view_plan(const struct attempt *a)
+{
+	const cJSON *summary = json_get(a->plan, "summary"),
+		    *changes = json_get(a->plan, "changes");
+	cJSON *o;
+
+	if (!a->plan)
+		return NULL;
+	o = cJSON_CreateObject();
+	json_set_string(o, "hash", json_string(a->plan, "hash"));
+	json_set(o, "summary", summary ? cJSON_Duplicate(summary, true) : NULL);
+	json_set(o, "changes", changes ? cJSON_Duplicate(changes, true) : NULL);
+	json_set_time(o, "made_at", json_time(a->plan, "made_at"));
+	json_set_string(o, "decision", json_string(a->plan, "decision"));
+	json_set_string(o, "decided_by", json_string(a->plan, "decided_by"));
+	json_set_time(o, "decided_at", json_time(a->plan, "decided_at"));
+	return o;
+}
+
 static cJSON *view_attempt(const struct attempt *a)
 {
 	cJSON *o = cJSON_CreateObject();
-	_cleanup_free_ char *waits = attempt_waits_for(a);
+	_cleanup_free_ char *waits = attempt_waits_for(a), *gate = gate_waits_for(a);
 
 	json_set_int(o, "number", a->number);
 	json_set_string(o, "outcome", outcome_name(a->outcome));
@@ -43,6 +63,8 @@ static cJSON *view_attempt(const struct attempt *a)
 	json_set(o, "max_rss", a->max_rss ? cJSON_CreateNumber((double)a->max_rss) : NULL);
 	json_set(o, "cpu_ms", a->max_rss ? cJSON_CreateNumber((double)a->cpu_ms) : NULL);
 	json_set(o, "progress", attempt_progress(a));
+	json_set(o, "plan", view_plan(a));
+	json_set_string(o, "waits_for", gate);
 	return o;
 }
 
@@ -233,7 +255,11 @@ static char *why_cell_waits(const struct cell *cell, usec_t *ret_since)
 		return cell_waits_for(cell);
 	}
 	if (a) {
-		*ret_since = a->place.since ? a->place.since : a->started_at;
+		*ret_since = a->state == ATTEMPT_PLACE ? a->place.since
+			     : a->open		       ? a->open->started_at
+						       : 0;
+		if (!*ret_since)
+			*ret_since = a->started_at;
 		return attempt_waits_for(a);
 	}
 	if (step && step->retry_at && step->n_attempts) {

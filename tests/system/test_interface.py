@@ -51,7 +51,7 @@ PROMISED = {
     "run": "job number name id trigger state outcome scheduled_for started_at ended_at retry_of commit",
     "cell": "name stage matrix state outcome reason steps",
     "step": "name kind state outcome reason attempts",
-    "attempt": "number outcome reason exit_code signal started_at ended_at max_rss cpu_ms progress",
+    "attempt": "number outcome reason exit_code signal started_at ended_at max_rss cpu_ms progress plan waits_for",
 }
 
 
@@ -298,8 +298,10 @@ def test_exit_statuses(night):
         (USAGE, ["start", "nightly", "--only", "enviroment=staging"], "environment"),
         (USAGE, ["start", "nightly", "--only", "target=bigquery"], "postgres"),
         (USAGE, ["start", "release"], "environment"),
-        (FAILED, ["approve", "nightly"], "not there yet"),
-        (FAILED, ["reject", "nightly"], "not there yet"),
+        (FAILED, ["approve", "nightly", "--yes"], "no such active run"),
+        (FAILED, ["reject", "nightly", "--yes"], "no such active run"),
+        (USAGE, ["approve", "nightly"], "no terminal to ask on; say --yes"),
+        (USAGE, ["reject", "nightly"], "no terminal to ask on; say --yes"),
     ]
     for status, words, said in cases:
         answer = night.call(*words)
@@ -637,7 +639,7 @@ def test_an_independent_varlink_client_reads_and_operates(night):
             for error, ask in {
                 "Usage": lambda: scheduler.StartRun("release", [], None),
                 "NoSuch": lambda: scheduler.GetRun("nope"),
-                "NotThereYet": lambda: scheduler.Metrics(),
+                "Refused": lambda: scheduler.RetryRun(run, [], None, None),
             }.items():
                 with pytest.raises(varlink.VarlinkError) as raised:
                     ask()

@@ -145,7 +145,7 @@ def test_every_method_of_the_design_is_declared(daemon):
         interface = client.get_interface(INTERFACE)
         for name in (
             "Status ListJobs ListRuns GetRun StartRun CancelRun RetryRun Approve Reject Pause "
-            "Resume Reload Logs Watch Next Checks Metrics Why Drain"
+            "Resume Reload Logs Watch Next Checks Metrics Why Drain GetApproval"
         ).split():
             assert interface.get_method(name)
         for name in (
@@ -158,7 +158,7 @@ def test_every_declared_method_is_answered_by_something_else_than_method_not_fou
     with varlink.Client(f"unix:{daemon.path}") as client:
         interface = client.get_interface(INTERFACE)
     methods = [n for n, m in interface.members.items() if type(m).__name__ == "_Method"]
-    assert len(methods) == 19
+    assert len(methods) == 20
     for name in methods:
         with connect(daemon) as s:
             send(s, name, more=name in ("Watch", "Logs"))
@@ -423,8 +423,8 @@ OPERATE = (
     ["start", "nightly"],
     ["cancel", "nightly#128"],
     ["retry", "nightly#128"],
-    ["approve", "nightly#128/a/b"],
-    ["reject", "nightly#128/a/b"],
+    ["approve", "nightly#128/a/b", "--yes"],
+    ["reject", "nightly#128/a/b", "--yes"],
     ["pause", "nightly"],
     ["resume", "nightly"],
     ["reload"],
@@ -576,8 +576,11 @@ def test_status_says_the_worst_first(daemon):
         (["cancel", "nope"], 1, "", "no such run"),
         (["retry", "nightly#128"], 0, "nightly#200\n", "build/production/postgres"),
         (["retry", "nightly#128", "--dry-run"], 0, "build/production/postgres\n", ""),
-        (["approve", "x"], 1, "", "not there yet"),
-        (["reject", "x"], 1, "", "not there yet"),
+        (["approve", "x", "--yes"], 0, "  -/+ metabase_database.b\n", ""),
+        (["approve", "x", "--yes"], 0, "      2 to add, 0 to change, 1 to destroy\n", ""),
+        (["reject", "x", "--yes"], 0, "the same plan: nightly#127/apply/production  ok ", ""),
+        (["approve", "later", "--yes"], 1, "", "not there yet"),
+        (["approve", "x"], 2, "", "no terminal to ask on; say --yes"),
         (["checks"], 0, "holds up", ""),
         (["checks", "-n", "0"], 2, "", "1 to 1000"),
         (["metrics"], 0, "nightjar_leader 1\n", ""),

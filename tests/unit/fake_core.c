@@ -179,6 +179,34 @@ void core_cancel(struct core *core, struct core_op *op, const char *ref)
 	answer(core, op, CORE_OK, NULL, cJSON_CreateObject());
 }
 
+void core_approve(
+	struct core *core, struct core_op *op, const char *ref, const char *hash, bool approved)
+{
+	if (refused(core, op, ref))
+		return;
+	if (hash && !str_eq(hash, "p1"))
+		return answer(core, op, CORE_E_REFUSED, "it waits with another plan by now", NULL);
+	answer(core, op, CORE_OK, NULL, parse("{\"ref\":\"nightly#128/apply/staging/apply\"}"));
+}
+
+void core_get_approval(struct core *core, struct core_op *op, const char *ref)
+{
+	if (refused(core, op, ref))
+		return;
+	answer(core, op, CORE_OK, NULL,
+		parse("{\"approvals\":[{\"ref\":\"nightly#128/apply/staging/apply\",\"message\":"
+		      "\"QA done?\",\"since\":\"2026-03-29T06:12:00Z\",\"expires_at\":null,"
+		      "\"commit\":\"4f2c\",\"hash\":\"p1\",\"plan\":{\"hash\":\"p1\",\"summary\":"
+		      "{\"add\":1,\"change\":0,\"destroy\":0,\"replace\":1},\"changes\":["
+		      "{\"address\":\"metabase_card.a\",\"action\":\"create\"},"
+		      "{\"address\":\"metabase_database.b\",\"action\":\"replace\"}],"
+		      "\"made_at\":\"2026-03-29T06:12:00Z\",\"decision\":null,\"decided_by\":null,"
+		      "\"decided_at\":null},\"elsewhere\":[{\"ref\":\"nightly#127/apply/"
+		      "production\","
+		      "\"environment\":\"production\",\"same\":\"plan\",\"outcome\":\"ok\","
+		      "\"ended_at\":\"2026-03-28T06:12:00Z\",\"decided_by\":\"alice\"}]}]}"));
+}
+
 void core_retry(struct core *core, struct core_op *op, const char *run,
 	const struct core_only *only, size_t n_only, bool dry_run)
 {

@@ -6,7 +6,6 @@
  *   sim.c           time, machines, operations, looking
  *   sim_store.c     rows, commits, leadership
  *   sim_launcher.c  processes, calls, secrets
- *   sim_faults.c    stopped, asleep, crashed anywhere
  *   sim_prune.c     what is old goes
  *   sim_world.h     what these three share */
 #pragma once
@@ -44,10 +43,13 @@ struct sim_options {
 	usec_t start; /* the wall clock at the beginning */
 	struct sim_script (*script)(struct sim *sim, const struct action_place *place,
 		const char *cell, const char *step);
+	/* What a call that belongs to no action is answered with, such as a check's: a status of
+	 * HTTP, 0 for no answer. NULL: 200. */
+	int (*answer)(struct sim *sim, const char *url);
 	void *context;
 	struct sim_watcher watcher;
 	bool trace;	 /* tells everything on standard output */
-	unsigned faults; /* of 1000 commits, calls, starts, secrets so many go wrong */
+	unsigned faults; /* of 1000 commits, calls and secrets so many fail */
 };
 
 struct sim *sim_new(const struct sim_options *o);
@@ -87,11 +89,6 @@ void sim_host_away(struct sim *sim, unsigned host);
 void sim_host_back(struct sim *sim, unsigned host);
 void sim_host_renews(struct sim *sim, unsigned host, bool renews);
 void sim_host_jump(struct sim *sim, unsigned host, usec_t by);
-/* The daemon does nothing, and time goes on; its machine's processes go on, too. */
-void sim_host_stop(struct sim *sim, unsigned host);
-void sim_host_go_on(struct sim *sim, unsigned host);
-/* So long the whole machine does nothing: runs the rest of the world meanwhile. */
-void sim_host_sleep(struct sim *sim, unsigned host, usec_t span);
 bool sim_host_is_up(const struct sim *sim, unsigned host);
 bool sim_host_leads(const struct sim *sim, unsigned host);
 struct core *sim_host_core(const struct sim *sim, unsigned host);
