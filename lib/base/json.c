@@ -217,9 +217,14 @@ int json_parse(const char *data, size_t len, cJSON **ret)
 	return 0;
 }
 
+/* By the first letter first: every key that is set is looked for, and most are not there. */
 cJSON *json_get(const cJSON *object, const char *key)
 {
-	return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
+	cJSON *item = cJSON_IsObject(object) ? object->child : NULL;
+
+	while (item && (!item->string || *item->string != *key || strcmp(item->string, key) != 0))
+		item = item->next;
+	return item;
 }
 
 const char *json_string(const cJSON *object, const char *key)
