@@ -189,7 +189,7 @@ void follow_feed(struct action *a)
 		newline = memchr(p, '\n', end - p);
 		feed_line(a, p, newline - p, &before);
 	}
-	if (a->piece_len >= SMALL_PIECE)
+	if (a->piece_len > SMALL_PIECE) /* so it holds a large one */
 		a->piece = piece;
 	else
 		free(piece);

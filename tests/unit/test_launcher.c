@@ -677,6 +677,19 @@ static void a_flood_is_followed_to_its_end_within_its_cap(void **state)
 	seen_fini(&s);
 }
 
+/* The lines are 64 bytes in the log: pieces of any size then end with one. */
+static void lines_that_fill_a_piece_exactly_are_followed(void **state)
+{
+	struct fixture *f = *state;
+	struct seen s;
+
+	seen_init(&s, 0, "yes 12345678901234567890123 | head -n 20000");
+	run(f, &s);
+	assert_int_equal(s.status.end, END_EXITED);
+	assert_int_equal(s.n_lines, 20000);
+	seen_fini(&s);
+}
+
 /* --- logs --------------------------------------------------------------------------------- */
 
 struct reading {
@@ -913,6 +926,7 @@ int main(int argc, char **argv)
 		TEST(what_has_no_folder_was_never_started_in_this_boot),
 		TEST(many_actions_at_once_all_end),
 		TEST(a_flood_is_followed_to_its_end_within_its_cap),
+		TEST(lines_that_fill_a_piece_exactly_are_followed),
 		TEST(a_log_is_read_in_pieces),
 		TEST(a_followed_log_ends_with_its_action),
 		TEST(a_cancelled_reading_says_nothing_more),
