@@ -220,6 +220,35 @@ def idle(rounds):
         yield Row("  status, p99", percentile(times[0], 99), "ms", percentile(times[1], 99), "an echo", limit=1)
 
 
+def minute_of(d, span):
+    """Over that span, a minute: context switches, CPU in ms; and the sockets that are open."""
+    switches, cpu, sockets = d.switches(), d.cpu_ms(), []
+    for _ in range(10):
+        time.sleep(span / 10)
+        sockets.append(d.sockets())
+    return (d.switches() - switches) * 60 / span, (d.cpu_ms() - cpu) * 60 / span, max(sockets)
+
+
+def waiting(rounds, cells=200):
+    """What it costs that cells wait for a check, which is down; beside it none that waits."""
+    head = 'checks: ( { name = "gone"; url = "http://127.0.0.1:9/"; } );'
+    step = '{ name = "a"; run = ["/bin/true"]; gate: { check = "gone"; }; ready_timeout = "1h"; }'
+    found = {}
+    for n in (0, cells):
+        with Daemon(job("held", step, matrix=numbers(cells)), DISK, head) as d:
+            if n:
+                d.client.ask("StartRun", job="held")
+            time.sleep(8)
+            found[n] = minute_of(d, 60 * rounds)
+            if len(d.client.ask("Status")["waiting"]) != n:
+                raise RuntimeError("they do not all wait")
+    mine, base = found[cells], found[0]
+    none = "the same with none"
+    yield Row(f"{cells} cells that wait: context switches", mine[0], "/min", base[0], none)
+    yield Row("  CPU", mine[1], "ms/min", base[1], none)
+    yield Row("  open sockets", mine[2], "", base[2], none, most=1)
+
+
 def commit_ms():
     """Commits of one row by a client of the same server: p50 and p99 in ms."""
     script = "CREATE TEMP TABLE IF NOT EXISTS t(i int);\nCREATE TABLE IF NOT EXISTS public.bench(i int);\n" \
@@ -462,7 +491,7 @@ def history(rounds, attempts=100_000):
     yield Row("  a run of 10 cells", asked_one, "s")
 
 
-FIGURES = [schedules, idle, attempts, lateness, burst, capture, adopt, dbt]
+FIGURES = [schedules, idle, waiting, attempts, lateness, burst, capture, adopt, dbt]
 
 
 def main(arguments):
