@@ -349,3 +349,60 @@ def test_the_templates_of_a_check_are_checked_in_each_of_its_environments(night,
                     more=f'checks: ( {{ name = "c"; {wrong} }} );')
     answer = subprocess.run([NIGHTJARD, "--config", night.file, "--check"], capture_output=True, text=True)
     assert answer.returncode == 1 and said in answer.stderr, answer
+
+
+# --- steps that wait --------------------------------------------------------------------------
+
+GATED = '''{ name = "s"; steps: ( { name = "s"; run = ["/usr/bin/true"]; gate: { check = "metabase"; };
+             ready_timeout = "%s"; } ); }'''
+
+
+def test_a_step_waits_for_its_check_and_goes_on_when_it_comes_up(night, endpoint):
+    endpoint.down()
+    configure(night, endpoint.url, stages=GATED % "1h", rest="")
+    night.begin()
+    night.start()
+    shows(night, "down")
+    waiting, = until(lambda: night.status()["waiting"], "who waits")
+    assert waiting["cell"] == "nightly#1/s"
+    assert "metabase is down since" in waiting["reason"] and "refused" in waiting["reason"]
+    assert state_of(night)["holds_up"] == ["nightly#1/s"]
+    assert night.ask("checks")["checks"][0]["holds_up"] == ["nightly#1/s"]
+    page = night.call("status").stdout
+    assert "holds up nightly#1/s" in page and "CHK   metabase  down since" in page
+    assert "holds up" in night.call("checks").stdout
+    attempts = night.show("nightly#1")["cells"][0]["steps"][0]["attempts"]
+    assert "metabase is down" in attempts[0]["reason"]
+    night.kill()
+    night.begin()
+    assert until(lambda: night.status()["waiting"], "who waits")[0]["cell"] == "nightly#1/s"
+    endpoint.up()
+    run = night.wait_run()
+    assert run["outcome"] == "ok" and len(run["cells"][0]["steps"][0]["attempts"]) == 1
+    assert state_of(night)["holds_up"] == []
+
+
+def test_a_step_that_waits_too_long_is_not_ready_and_says_why(night, endpoint):
+    endpoint.say(reply(503, '{"status":"initializing","progress":0.4}'))
+    configure(night, endpoint.url, stages=GATED % "2s")
+    night.begin()
+    night.start()
+    run = night.wait_run()
+    step = run["cells"][0]["steps"][0]
+    assert (run["outcome"], step["outcome"]) == ("not_ready", "not_ready")
+    assert "metabase is starting since" in step["reason"] and "40 %" in step["reason"]
+
+
+def test_a_check_that_a_reload_removed_is_asked_while_a_step_waits_for_it(night, endpoint):
+    endpoint.say(reply(500))
+    configure(night, endpoint.url, stages=GATED % "1h")
+    night.begin()
+    night.start()
+    shows(night, "down")
+    until(lambda: night.status()["waiting"], "who waits")
+    night.configure(IDLE)
+    assert night.call("reload").returncode == 0
+    assert state_of(night)["holds_up"] == ["nightly#1/s"]
+    endpoint.say(reply())
+    assert night.wait_run()["outcome"] == "ok"
+    assert night.status()["checks"] == []
