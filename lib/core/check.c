@@ -130,7 +130,7 @@ static void tell(const struct check *c, const struct check_transition *before)
 static void enter(struct check *c, enum check_state state, const char *detail)
 {
 	struct check_transition before = c->now;
-	usec_t at = core_now(c->core);
+	usec_t at = c->checked_at;
 
 	c->sure = true;
 	if (state == c->now.state)
