@@ -30,6 +30,8 @@ environments:
                        DB_USER = "nightjar"; DUCKDB_FILE = "/srv/box/staging.duckdb"; }}; }};
 }};
 
+checks: ( {{ name = "gone"; environments = ["staging"]; url = "http://127.0.0.1:9/"; fall = 1; interval = "1h"; }} );
+
 jobs:
 (
   {{ name = "minute"; schedule = "* * * * *";
@@ -208,6 +210,8 @@ def test_the_journal_has_the_fields(box):
     assert {e.get("NIGHTJAR_STEP") for e in of_cell} >= {"say"}
     assert {e.get("NIGHTJAR_ATTEMPT") for e in of_cell} >= {"1"}
     assert not [e for e in box.journal() if SECRET in str(e.get("MESSAGE"))]
+    check = until(lambda: box.journal("NIGHTJAR_CHECK=gone", "NIGHTJAR_ENVIRONMENT=staging"))[0]
+    assert check["PRIORITY"] == "4" and "check gone of staging is down" in check["MESSAGE"]
 
 
 def test_a_reload_is_all_or_nothing(box):
