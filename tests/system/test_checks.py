@@ -190,6 +190,7 @@ def test_a_metabase_that_starts_is_told_from_one_that_is_down(night, endpoint):
     becomes(night, "up", here)
 
 
+@pytest.mark.scoreboard(21)
 @pytest.mark.parametrize("says, reason", [
     (hang, "1s"),
     (drip, "1s"),
@@ -211,6 +212,7 @@ def test_a_bad_endpoint_is_down_within_its_bounds(night, endpoint, says, reason)
     assert time.monotonic() - began < 2, "the loop is never blocked"
 
 
+@pytest.mark.scoreboard(21)
 def test_a_redirect_is_not_followed_and_no_credential_goes_elsewhere(night, endpoint):
     night.secret("API_KEY", SECRET)
     with Endpoint() as other:
@@ -222,6 +224,7 @@ def test_a_redirect_is_not_followed_and_no_credential_goes_elsewhere(night, endp
     assert f"X-API-Key: {SECRET}" in endpoint.requests[0]
 
 
+@pytest.mark.scoreboard(27)
 def test_a_secret_of_a_check_shows_nowhere(night, endpoint):
     night.secret("staging.API_KEY", SECRET)
     said = f"I know {SECRET} and {urllib.parse.quote(SECRET, safe='')}"
