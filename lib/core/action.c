@@ -190,13 +190,24 @@ static void call_done(
 	struct http_call *call, int status, const char *error, const char *body, size_t body_len);
 static void query_done(struct query_call *call, const char *error, const char *text, size_t len);
 
+/* Of those that do something: an attempt begins once. */
+static bool is_first(const struct action *action)
+{
+	const struct attempt *a = action->attempt;
+
+	for (size_t i = 0; i < a->n_actions && a->actions[i] != action; i++)
+		if (a->actions[i]->type == KIND_SPAWN || a->actions[i]->type == KIND_HTTP)
+			return false;
+	return true;
+}
+
 static void began(struct action *action, usec_t at, bool adopted)
 {
 	const struct attempt *a = action->attempt;
 
 	action->started = true;
 	action->started_at = at;
-	if (!a)
+	if (!a || (!adopted && !is_first(action)))
 		return;
 	attempt_notice(a, adopted ? EVENT_ACTION_ADOPTED : EVENT_ATTEMPT_STARTED, "%s/%s/%s.%u %s",
 		a->scope.run_name, a->step->cell->spec->name, a->step->spec->name, a->number,

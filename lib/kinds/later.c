@@ -2,6 +2,7 @@
  * says so and fails. */
 #include "base/memory.h"
 #include "kinds/kind_table.h"
+#include "kinds/metabase.h"
 
 static void done(const char *name, struct kind_command *ret)
 {
@@ -16,12 +17,6 @@ static void metabase_sync_next(void *state, const struct kind_context *ctx,
 	done("metabase_sync", ret);
 }
 
-static void terraform_next(void *state, const struct kind_context *ctx,
-	const struct kind_event *event, struct kind_command *ret)
-{
-	done("terraform", ret);
-}
-
 static void *stateless_new(const struct kind_context *ctx)
 {
 	return xmalloc(1); /* a machine's state is never NULL */
@@ -34,9 +29,31 @@ const struct kind kind_metabase_sync = {
 	.next = metabase_sync_next,
 };
 
-const struct kind kind_terraform = {
-	.spec = SPEC_TERRAFORM,
-	.new = stateless_new,
-	.free = free,
-	.next = terraform_next,
-};
+/* The lane's machine comes later, too. */
+const struct lane_kind lane_metabase = {.name = "metabase"};
+
+void metabase_want_free(void *want)
+{
+	struct metabase_want *w = want;
+
+	for (size_t i = 0; w && i < w->n_databases; i++) {
+		for (size_t k = 0; k < w->databases[i].n_tables; k++) {
+			free(w->databases[i].tables[k].schema);
+			free(w->databases[i].tables[k].name);
+			strv_free(w->databases[i].tables[k].columns);
+		}
+		free(w->databases[i].tables);
+		free(w->databases[i].name);
+	}
+	for (size_t i = 0; w && i < w->n_things; i++)
+		free(w->things[i].name);
+	if (w) {
+		free(w->databases);
+		free(w->things);
+		free(w->url);
+		wipe_free(w->api_key);
+		wipe_free(w->username);
+		wipe_free(w->password);
+	}
+	free(w);
+}

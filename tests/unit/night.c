@@ -208,8 +208,12 @@ static void drain(struct night *n)
 	a = ask(n, "drain");
 	core_drain(core, &a->op);
 	free(hear(n, a, core));
-	for (int i = 0; i < 30 && !core_is_drained(core); i++)
+	for (int i = 0; i < 30; i++) {
+		core = sim_host_core(n->sim, host);
+		if (!core || core_is_drained(core))
+			break;
 		sim_run_for(n->sim, USEC_MINUTE);
+	}
 	sim_host_down(n->sim, host);
 	sim_host_up(n->sim, host);
 }
@@ -265,6 +269,36 @@ static void late(struct night *n)
 	sim_host_renews(n->sim, (unsigned)leader, true);
 }
 
+/* For a moment, for longer than a lease, for so long that another one leads. */
+static usec_t some_pause(struct night *n)
+{
+	static const usec_t most[] = {5 * USEC_SEC, 20 * USEC_SEC, 10 * USEC_MINUTE, 2 * USEC_HOUR};
+
+	return (usec_t)(sim_random(n->sim) % (uint64_t)most[sim_random(n->sim) % ARRAY_SIZE(most)]);
+}
+
+static unsigned some_host(struct night *n)
+{
+	int leader = sim_leader(n->sim);
+
+	return leader >= 0 && sim_chance(n->sim, 700) ? (unsigned)leader
+						      : (unsigned)(sim_random(n->sim) % 2);
+}
+
+static void stopped(struct night *n)
+{
+	unsigned host = some_host(n);
+
+	sim_host_stop(n->sim, host);
+	sim_run_for(n->sim, some_pause(n));
+	sim_host_go_on(n->sim, host);
+}
+
+static void asleep(struct night *n)
+{
+	sim_host_sleep(n->sim, some_host(n), some_pause(n));
+}
+
 static void jump_to(struct night *n, usec_t ahead)
 {
 	model_clock_set(n->model);
@@ -312,6 +346,8 @@ static const struct deed {
 	{4, true, reboot},
 	{14, true, away},
 	{8, true, late},
+	{10, true, stopped},
+	{5, true, asleep},
 	{6, true, jump},
 	{1, true, wrong_by_years},
 };

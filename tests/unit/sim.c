@@ -92,7 +92,7 @@ usec_t host_now(const struct host *host)
 
 void host_run(struct host *host)
 {
-	if (host->core)
+	if (host->core && !host->stopped)
 		core_run(host->core);
 }
 
@@ -314,6 +314,8 @@ static void cut_happenings(struct host *host)
 	struct sim *sim = host->sim;
 	struct heap old = sim->happenings;
 
+	size_t n = 0;
+
 	sim->happenings = (struct heap){0};
 	for (size_t i = 0; i < old.n; i++) {
 		struct happening *h = container_of(old.nodes[i], struct happening, at);
@@ -322,7 +324,12 @@ static void cut_happenings(struct host *host)
 		if (h->host != host)
 			heap_set(&sim->happenings, &h->at, h->at.key);
 		else if (h->cut)
-			h->cut(sim, h);
+			old.nodes[n++] = &h->at;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct happening *h = container_of(old.nodes[i], struct happening, at);
+
+		h->cut(sim, h);
 	}
 	free(old.nodes);
 }
@@ -336,6 +343,7 @@ void sim_host_down(struct sim *sim, unsigned i)
 	if (!host->core)
 		return;
 	sim_trace(sim, "host %u: its daemon dies", i);
+	host_forget_stop(host);
 	store_cut(host);
 	host->state = HOST_DOWN;
 	core_store_lost(host->core, "nobody: the daemon died");
@@ -456,7 +464,7 @@ static usec_t host_wake(const struct host *host)
 {
 	usec_t boot = USEC_INFINITY, wall = USEC_INFINITY;
 
-	if (!host->core)
+	if (!host->core || host->stopped)
 		return USEC_INFINITY;
 	if (host->wake_boot != USEC_INFINITY)
 		boot = host->wake_boot + host->booted_at;
@@ -485,9 +493,15 @@ static bool step(struct sim *sim, usec_t limit_boot)
 	} else {
 		struct happening *h = container_of(first, struct happening, at);
 
+		waker = h->host;
 		heap_remove(&sim->happenings, first);
-		h->happen(sim, h);
+		if (waker && waker->stopped)
+			host_defer(waker, h);
+		else
+			h->happen(sim, h);
 	}
+	if (waker)
+		host_may_crash(waker);
 	return true;
 }
 
@@ -780,7 +794,8 @@ void sim_each_effect(
 	{
 		const struct call *c = list_entry(node, struct call, link);
 
-		if (c->call && c->place.run_id[0])
+		/* what a daemon still has out that leads no more has ended for everybody else */
+		if (sim_host_leads(sim, c->host->index) && c->call && c->place.run_id[0])
 			each(arg, &c->place);
 	}
 }

@@ -6,6 +6,7 @@
  *   sim.c           time, machines, operations, looking
  *   sim_store.c     rows, commits, leadership
  *   sim_launcher.c  processes, calls, secrets
+ *   sim_faults.c    stopped, asleep, crashed anywhere
  *   sim_prune.c     what is old goes
  *   sim_world.h     what these three share */
 #pragma once
@@ -49,7 +50,7 @@ struct sim_options {
 	void *context;
 	struct sim_watcher watcher;
 	bool trace;	 /* tells everything on standard output */
-	unsigned faults; /* of 1000 commits, calls and secrets so many fail */
+	unsigned faults; /* of 1000 commits, calls, starts, secrets so many go wrong */
 };
 
 struct sim *sim_new(const struct sim_options *o);
@@ -89,6 +90,11 @@ void sim_host_away(struct sim *sim, unsigned host);
 void sim_host_back(struct sim *sim, unsigned host);
 void sim_host_renews(struct sim *sim, unsigned host, bool renews);
 void sim_host_jump(struct sim *sim, unsigned host, usec_t by);
+/* The daemon does nothing, and time goes on; its machine's processes go on, too. */
+void sim_host_stop(struct sim *sim, unsigned host);
+void sim_host_go_on(struct sim *sim, unsigned host);
+/* So long the whole machine does nothing: runs the rest of the world meanwhile. */
+void sim_host_sleep(struct sim *sim, unsigned host, usec_t span);
 bool sim_host_is_up(const struct sim *sim, unsigned host);
 bool sim_host_leads(const struct sim *sim, unsigned host);
 struct core *sim_host_core(const struct sim *sim, unsigned host);

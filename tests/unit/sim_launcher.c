@@ -109,6 +109,22 @@ static void tell_end(struct process *p, struct launch *l)
 	core_action_ended(host->core, l, &status, artifacts, l->n_artifacts);
 }
 
+static void tell_all(struct process *p)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(p->watched); i++) {
+		struct launch *l = TAKE_PTR(p->watched[i]);
+
+		if (l)
+			tell_end(p, l);
+	}
+	host_run(p->host);
+}
+
+static void end_told(struct sim *sim, struct happening *h)
+{
+	tell_all(container_of(h, struct process, tell));
+}
+
 static void process_ended(struct sim *sim, struct happening *h)
 {
 	struct process *p = container_of(h, struct process, end);
@@ -118,13 +134,22 @@ static void process_ended(struct sim *sim, struct happening *h)
 	if (p->script.dies && !p->stop)
 		p->died = true;
 	sim_trace(sim, "host %u: %s ends%s", p->host->index, p->cell, p->died ? " unseen" : "");
-	for (size_t i = 0; i < ARRAY_SIZE(p->watched); i++) {
-		struct launch *l = TAKE_PTR(p->watched[i]);
+	if (sim_chance(sim, sim->options.faults * 5)) /* a shim that is slow to report */
+		sim_at_host(p->host, &p->tell, (usec_t)(sim_random(sim) % (5 * USEC_MINUTE)),
+			end_told, NULL);
+	else if (!p->host->stopped)
+		tell_all(p);
+}
 
-		if (l)
-			tell_end(p, l);
+void launcher_tell_late(struct host *host)
+{
+	list_for_each(node, &host->sim->processes)
+	{
+		struct process *p = list_entry(node, struct process, link);
+
+		if (p->host == host && p->ended && !heap_has(&p->tell.at))
+			tell_all(p);
 	}
-	host_run(p->host);
 }
 
 static void watch(struct process *p, struct launch *l)
@@ -198,6 +223,7 @@ static usec_t span_of(struct process *p, const struct launch *l)
 {
 	usec_t takes = p->script.takes ? p->script.takes : USEC_SEC;
 
+	p->latest = p->sim->boot + l->timeout + MIN(p->script.deaf, l->kill_after);
 	if (!p->script.hangs && takes <= l->timeout)
 		return takes;
 	p->timed_out = true;
@@ -214,6 +240,11 @@ static void begin_process(struct sim *sim, struct happening *h)
 	free(n);
 	if (host_boot(host) >= l->start_before) {
 		say_never(host, l, END_NOT_STARTED, true, "the lease was over");
+		host_run(host);
+		return;
+	}
+	if (sim_chance(sim, sim->options.faults)) { /* no process more can be had */
+		say_never(host, l, END_NOT_STARTED, false, NULL);
 		host_run(host);
 		return;
 	}
@@ -309,28 +340,43 @@ static void call_over(struct call *c, int status, const char *error)
 	free(c);
 }
 
-static int status_of(struct sim *sim, const struct call *c)
+/* 0: none came, and *ret_error says why. */
+static int status_of(struct sim *sim, const struct call *c, const char **ret_error)
 {
-	if (sim_chance(sim, sim->options.faults * 5))
-		return 0;
-	if (!sim->options.answer || !c->call || c->place.run_id[0])
+	if (c->hangs)
+		*ret_error = "no answer within its time";
+	else if (sim_chance(sim, sim->options.faults * 5))
+		*ret_error = "the connection was reset";
+	else if (sim_chance(sim, sim->options.faults * 5))
+		return 503;
+	else if (!sim->options.answer || !c->call || c->place.run_id[0])
 		return 200;
-	return sim->options.answer(sim, c->call->request.url);
+	else
+		return sim->options.answer(sim, c->call->request.url);
+	return 0;
 }
 
 static void answered(struct sim *sim, struct happening *h)
 {
-	struct host *host = h->host;
 	struct call *c = container_of(h, struct call, h);
-	int status = status_of(sim, c);
+	struct host *host = h->host;
+	const char *error = "no answer";
+	int status = status_of(sim, c, &error);
 
-	call_over(c, status, status ? NULL : "no answer");
+	call_over(c, status, status ? NULL : error);
 	host_run(host);
 }
 
 static void call_cut(struct sim *sim, struct happening *h)
 {
 	call_over(container_of(h, struct call, h), 0, "the daemon died");
+}
+
+/* Some are never answered: then the port gives up. */
+static void answer_later(struct host *host, struct call *c)
+{
+	c->hangs = sim_chance(host->sim, host->sim->options.faults * 5);
+	sim_at_host(host, &c->h, c->hangs ? USEC_MINUTE : USEC_SEC, answered, call_cut);
 }
 
 /* A lane makes one call at a time, and none that changes anything without the lease. */
@@ -367,7 +413,7 @@ static void port_http_start(void *self, struct http_call *call)
 		store_check_lease(host, "a call goes out");
 	if (sim->options.watcher.effect && c->place.run_id[0])
 		sim->options.watcher.effect(sim->options.watcher.self, &c->place, host->epoch);
-	sim_at_host(host, &c->h, USEC_SEC, answered, call_cut);
+	answer_later(host, c);
 }
 
 static void port_http_cancel(void *self, struct http_call *call)
@@ -386,7 +432,7 @@ static void port_query_start(void *self, struct query_call *query)
 	c->query = query;
 	query->adapter = c;
 	list_append(&host->sim->calls, &c->link);
-	sim_at_host(host, &c->h, USEC_SEC, answered, call_cut);
+	answer_later(host, c);
 }
 
 static void port_query_cancel(void *self, struct query_call *query)
@@ -447,6 +493,7 @@ void launcher_fini(struct sim *sim)
 
 		list_remove(&p->link);
 		heap_remove(&sim->happenings, &p->end.at);
+		heap_remove(&sim->happenings, &p->tell.at);
 		free(p->cell);
 		free(p);
 	}

@@ -151,7 +151,8 @@ static void rows_go(struct sim *sim, struct happening *h)
 	usec_t before = MIN(piece->prune->now, sim_true_now(sim)) - piece->prune->span;
 	unsigned n;
 
-	if (host->state != HOST_LEADS || host->epoch != sim->leader.epoch) {
+	if (host->state != HOST_LEADS || host->epoch != sim->leader.epoch ||
+		sim_chance(sim, sim->options.faults * 10)) {
 		finish(piece, "the store is away", 0);
 	} else {
 		sim->pruned_before = MAX(sim->pruned_before, before);

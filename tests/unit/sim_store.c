@@ -257,7 +257,7 @@ static void port_report(void *self, const struct action_place *place, const cJSO
 	cJSON *row;
 
 	if (host->state == HOST_DOWN)
-		return;
+		return; /* it died with its daemon: the deadline tells the leader */
 	row = cJSON_CreateObject();
 	json_set_string(row, "run_id", place->run_id);
 	json_set_int(row, "cell", place->cell);
@@ -267,7 +267,7 @@ static void port_report(void *self, const struct action_place *place, const cJSO
 	json_set_string(row, "machine", host->machine);
 	json_set(row, "status", cJSON_Duplicate(status, true));
 	for (unsigned i = 0; i < SIM_HOSTS; i++)
-		if (sim->hosts[i].state == HOST_LEADS && &sim->hosts[i] != host) {
+		if (sim_host_leads(sim, i) && &sim->hosts[i] != host && !sim->hosts[i].stopped) {
 			core_store_report(sim->hosts[i].core, row);
 			sim->hosts[i].wake_boot = 0;
 		}
@@ -390,10 +390,12 @@ static void answer_reads(struct host *host, const char *error)
 static void reads_answered(struct sim *sim, struct happening *h)
 {
 	struct host *host = container_of(h, struct host, read);
+	bool away = host->state != HOST_LEADS && host->state != HOST_STANDBY;
 
-	answer_reads(host, host->state == HOST_LEADS || host->state == HOST_STANDBY
-				   ? NULL
-				   : "the store is away");
+	answer_reads(host, away ? "the store is away"
+			   : sim_chance(sim, sim->options.faults)
+				   ? "the reading connection was lost"
+				   : NULL);
 	host_run(host);
 }
 
@@ -533,6 +535,7 @@ void sim_host_renews(struct sim *sim, unsigned i, bool renews)
 			lose(host);
 	} else if (renews) {
 		sim->leader.renewed_at = USEC_INFINITY;
+		apply_reports(host);
 	} else {
 		sim->leader.renewed_at = renewed(sim);
 		host->lease_end = renewed(sim) + LEASE;

@@ -48,14 +48,16 @@ struct host {
 	struct core *core;
 	usec_t wake_boot, wake_now;
 	struct list units;
-	struct happening commit, read, take;
+	bool stopped;
+	unsigned n_deferred; /* what would have happened since */
+	struct happening commit, read, take, renew, up;
 	struct list reads;
 	struct list ended; /* ends of processes to be told */
 };
 
 /* A process or a call: it outlives the core. */
 struct process {
-	struct happening end;
+	struct happening end, tell;
 	struct list link;
 	struct sim *sim;
 	struct host *host;
@@ -66,6 +68,7 @@ struct process {
 	struct sim_script script;
 	struct launch *watched[4];
 	usec_t started_at, ended_at;
+	usec_t latest; /* its end by its timeout, on the world's clock */
 	enum stop_reason stop;
 	bool ended, died, timed_out, folder_gone;
 };
@@ -77,6 +80,7 @@ struct call {
 	struct http_call *call; /* this one or the other; NULL: cancelled */
 	struct query_call *query;
 	struct action_place place; /* run_id empty: a lane's call, or a query */
+	bool hangs;
 };
 
 struct sim {
@@ -127,6 +131,11 @@ void store_check_lease(const struct host *host, const char *what);
 struct row *row_find(const struct sim *sim, enum store_table table, const char *key);
 void row_remove(struct sim *sim, struct row *row);
 
+/* sim_faults.c */
+void host_defer(struct host *host, struct happening *h);
+void host_forget_stop(struct host *host);
+void host_may_crash(struct host *host);
+
 /* sim_prune.c */
 void store_prune(void *self, struct prune *p);
 void launcher_prune(void *self, struct prune *p);
@@ -136,4 +145,6 @@ cJSON *sim_kept(const struct sim *sim);
 void launcher_ports(struct host *host, struct core_ports *ret);
 void launcher_cut(struct host *host);
 void launcher_reboot(struct host *host);
+/* Of ends that came while the daemon was stopped. */
+void launcher_tell_late(struct host *host);
 void launcher_fini(struct sim *sim);

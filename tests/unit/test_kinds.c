@@ -281,7 +281,7 @@ static void one_that_never_started_for_the_lease_does_not_count(void **state)
 
 static void kinds_to_come_say_so(void **state)
 {
-	static const char *const names[] = {"metabase_sync", "terraform"};
+	static const char *const names[] = {"metabase_sync"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const struct kind *kind = kind_by_name(names[i]);
