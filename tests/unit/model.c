@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "tests/unit/model.h"
 #include "tests/unit/model_due.h"
+#include "tests/unit/model_gate.h"
 #include "tests/unit/model_slots.h"
 
 struct definition {
@@ -438,6 +439,7 @@ static void effect(void *self, const struct action_place *p, uint64_t epoch)
 	model_due_effect(m->due, run, def, p);
 	check_step_order(m, p, cell, stage);
 	check_retry(m, p, &stage->steps[p->step]);
+	model_gate_effect(m->sim, p, &stage->steps[p->step]);
 	check_places(m, p, run, def);
 }
 

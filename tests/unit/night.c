@@ -10,6 +10,7 @@
 #include "tests/unit/model.h"
 #include "tests/unit/night.h"
 #include "tests/unit/night_config.h"
+#include "tests/unit/night_gate.h"
 
 struct night {
 	struct sim *sim;
@@ -17,6 +18,7 @@ struct night {
 	struct night_config config;
 	unsigned calm; /* 0: every fault there is; 2: none */
 	usec_t ahead;  /* of the first machine's clock */
+	bool down;     /* the health endpoint is */
 };
 
 /* --- children
@@ -48,6 +50,13 @@ static struct sim_script child(
 		s.never = "no such program";
 	s.deaf = dice % 2 ? USEC_MINUTE : 0;
 	return s;
+}
+
+static int health(struct sim *sim, const char *url)
+{
+	const struct night *n = sim_context(sim);
+
+	return n->down ? 503 : 200;
 }
 
 /* --- people
@@ -153,6 +162,25 @@ static void cancel(struct night *n)
 	 */
 	if (answer && recorded)
 		model_cancelled(n->model, ref);
+}
+
+static void approve_or_reject(struct night *n)
+{
+	struct core *core = some_core(n);
+	_cleanup_free_ char *ref = core ? night_asking(n->sim, core) : NULL;
+	struct sim_asked *a;
+
+	if (!ref)
+		return;
+	a = ask(n, "approve or reject");
+	core_approve(core, &a->op, ref, NULL, sim_chance(n->sim, 850));
+	free(hear(n, a, core));
+}
+
+static void turn_health(struct night *n)
+{
+	n->down = !n->down;
+	sim_trace(n->sim, "the health endpoint is %s", n->down ? "down" : "up");
 }
 
 static void pause_or_resume(struct night *n)
@@ -339,6 +367,8 @@ static const struct deed {
 	{30, false, start},
 	{15, false, retry},
 	{12, false, cancel},
+	{25, false, approve_or_reject},
+	{10, false, turn_health},
 	{8, false, pause_or_resume},
 	{10, false, reload},
 	{3, true, drain},
@@ -377,6 +407,7 @@ static void all_faults_end(struct night *n)
 	sim_trace(n->sim, "all faults end");
 	sim_set_faults(n->sim, 0);
 	n->calm = 2;
+	n->down = false;
 	for (unsigned i = 0; i < 2; i++) {
 		sim_host_renews(n->sim, i, true);
 		sim_host_back(n->sim, i);
@@ -402,6 +433,7 @@ static char *what_memory_says(struct night *n)
 	_cleanup_free_ char *a = NULL, *b = NULL;
 
 	cJSON_DeleteItemFromObjectCaseSensitive(status, "now");
+	cJSON_DeleteItemFromObjectCaseSensitive(status, "checks"); /* it has not asked yet */
 	a = json_print(status);
 	b = json_print(jobs);
 	return xasprintf("%s\n%s", a, b);
@@ -442,6 +474,7 @@ void night_play(uint64_t seed, bool trace)
 		.seed = seed,
 		.start = first_hour(seed),
 		.script = child,
+		.answer = health,
 		.context = &n,
 		.watcher = model_watcher(n.model),
 		.trace = trace,
@@ -456,6 +489,9 @@ void night_play(uint64_t seed, bool trace)
 	while (sim_boot(n.sim) < end) {
 		sim_run_for(n.sim, (usec_t)(sim_random(n.sim) % (40 * USEC_MINUTE)));
 		do_something(&n);
+		for (unsigned i = 0; i < 2; i++)
+			if (sim_host_core(n.sim, i))
+				night_check_gates(n.sim, sim_host_core(n.sim, i));
 	}
 	all_faults_end(&n);
 	compare_memory_and_store(&n);

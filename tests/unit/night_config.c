@@ -54,7 +54,22 @@ static void put_lock(struct sim *sim, struct buf *b)
 			maybe(sim, 60) ? "true" : "false");
 }
 
-static void put_kind(struct sim *sim, struct buf *b)
+/* Nobody waits for ever: approvals expire. */
+static void put_gate(struct sim *sim, struct buf *b, bool approval)
+{
+	bool check = maybe(sim, 15);
+
+	approval |= maybe(sim, 8);
+	if (!approval && !check)
+		return;
+	buf_printf(
+		b, ", 'gate': {%s%s", check ? "'check': 'mb'" : "", check && approval ? ", " : "");
+	if (approval)
+		buf_printf(b, "'approval': {'expires': '%dm'}", (int)(10 + sim_random(sim) % 240));
+	buf_printf(b, "}");
+}
+
+static void put_kind(struct sim *sim, struct buf *b, bool plans)
 {
 	static const char *const does[] = {"spawn http wait spawn", "spawn not_ready:2",
 		"once http", "http wait once spawn", "wait spawn", "once",
@@ -63,6 +78,8 @@ static void put_kind(struct sim *sim, struct buf *b)
 
 	if (maybe(sim, 60))
 		buf_puts(b, "'run': ['x'], 'transient_codes': [75]");
+	else if (plans)
+		buf_puts(b, "'made_up_plans': {'does': 'plan:p1 ask:p1 spawn'}");
 	else
 		buf_printf(b, "'made_up': {'does': '%s'}, 'ready_timeout': '1h'", PICK(sim, does));
 }
@@ -70,9 +87,11 @@ static void put_kind(struct sim *sim, struct buf *b)
 static void put_step(struct sim *sim, struct buf *b, unsigned n, unsigned dimensions)
 {
 	static const char *const whens[] = {"ok", "failed", "ended"};
+	bool plans = maybe(sim, 15);
 
 	buf_printf(b, "%s{'name': 's%u', ", n ? ", " : "", n);
-	put_kind(sim, b);
+	put_kind(sim, b, plans);
+	put_gate(sim, b, plans);
 	buf_printf(b, ", 'timeout': '%dm', 'kill_after': '10s'", (int)(5 + sim_random(sim) % 60));
 	if (maybe(sim, 50))
 		put_retry(sim, b);
@@ -231,7 +250,8 @@ char *night_config_text(const struct night_config *c, bool quiet)
 	bool any = false;
 
 	buf_puts(&b, "{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, 'max_attempts': 4, "
-		     "'locks': {'warehouse': 2}, ");
+		     "'locks': {'warehouse': 2}, 'checks': [{'name': 'mb', 'url': "
+		     "'http://mb/health', 'interval': '2m', 'fall': 2, 'rise': 1}], ");
 	buf_printf(&b, "%s'jobs': [", c->history);
 	for (size_t i = 0; i < c->n_jobs; i++) {
 		const struct night_job *job = &c->jobs[i];
