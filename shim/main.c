@@ -317,7 +317,9 @@ static int report(struct shim *s)
 		refuse(&s->message, -r, "its private folder could not be removed: %s",
 			strerror(-r));
 	}
-	r = s->order.scrub && s->child.made ? scrub(s->order.scrub, log_masks(&s->log)) : 0;
+	r = s->order.scrub && s->child.made
+		    ? scrub(s->order.scrub, log_masks(&s->log), s->order.untouched)
+		    : 0;
 	if (r < 0 && !s->message)
 		refuse(&s->message, -r, "what it left could not be masked: %s", strerror(-r));
 	if (s->message)

@@ -151,6 +151,8 @@ static bool take_field(struct order *order, const struct field *f)
 		return set_path(f, &order->private);
 	case SHIM_SCRUB:
 		return set_path(f, &order->scrub);
+	case SHIM_UNTOUCHED:
+		return add_string(f, &order->untouched, &order->n_untouched, &order->cap_untouched);
 	case SHIM_FILE:
 		return add_file(order, f);
 	case SHIM_MASK:
@@ -224,6 +226,7 @@ void order_fini(struct order *order)
 	free(order->argv);
 	free(order->env);
 	free(order->directories);
+	free(order->untouched);
 	free(order->files);
 	free(order->masks);
 	*order = ORDER_NULL;

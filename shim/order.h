@@ -19,9 +19,10 @@ struct order_file {
 struct order {
 	char *data;
 	size_t size;
-	char **argv, **env, **directories; /* each NULL-terminated, never NULL once read */
-	size_t n_argv, n_env, n_directories;
-	size_t cap_argv, cap_env, cap_directories;
+	char **argv, **env, **directories,
+		**untouched; /* each NULL-terminated, never NULL once read */
+	size_t n_argv, n_env, n_directories, n_untouched;
+	size_t cap_argv, cap_env, cap_directories, cap_untouched;
 	struct order_file *files;
 	size_t n_files, cap_files;
 	struct order_bytes *masks;

@@ -66,6 +66,8 @@ enum shim_tag {
 	SHIM_MAKE_DIRECTORY = 13, /* list of absolute paths to make, 0700, parents exist */
 	SHIM_SCRUB = 14, /* absolute path of a folder: what the child left there is masked at the
 			  * end, folders that hold an action.json apart */
+	SHIM_UNTOUCHED = 15, /* list of files below that folder, relative to it, that stay as they
+			      * are */
 };
 
 #define SHIM_LINE_MAX	16384	    /* bytes of text in one log line */

@@ -21,6 +21,8 @@
 
 struct scrub {
 	const struct mask_set *masks;
+	char *const *untouched;
+	struct buf path; /* of what is looked at, relative to the folder of all */
 	char *chunk;
 	unsigned renamed;
 	int error; /* the first, negative */
@@ -137,6 +139,20 @@ static void scrub_name(struct scrub *s, int dir, const char *name)
 		note(s, errno);
 }
 
+static void path_cut(struct scrub *s, size_t len)
+{
+	s->path.len = len;
+	s->path.data[len] = '\0';
+}
+
+static bool is_untouched(struct scrub *s)
+{
+	for (size_t i = 0; s->untouched && s->untouched[i]; i++)
+		if (strcmp(buf_str(&s->path), s->untouched[i]) == 0)
+			return true;
+	return false;
+}
+
 static void scrub_folder(struct scrub *s, int fd, int depth);
 
 static void scrub_entry(struct scrub *s, int dir, const char *name, int depth)
@@ -148,6 +164,8 @@ static void scrub_entry(struct scrub *s, int dir, const char *name, int depth)
 		note(s, errno);
 		return;
 	}
+	if (S_ISREG(st.st_mode) && is_untouched(s))
+		return;
 	if (S_ISREG(st.st_mode))
 		scrub_file(s, dir, name);
 	if (S_ISDIR(st.st_mode)) {
@@ -192,17 +210,19 @@ static void scrub_folder(struct scrub *s, int fd, int depth)
 		return;
 	}
 	names = list_names(folder, &n);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, len = s->path.len; i < n; i++) {
+		buf_printf(&s->path, "%s%s", len ? "/" : "", names[i]);
 		scrub_entry(s, fd, names[i], depth);
+		path_cut(s, len);
 		free(names[i]);
 	}
 	free(names);
 	closedir(folder);
 }
 
-int scrub(const char *path, const struct mask_set *masks)
+int scrub(const char *path, const struct mask_set *masks, char *const *untouched)
 {
-	struct scrub s = {.masks = masks};
+	struct scrub s = {.masks = masks, .untouched = untouched};
 	int fd;
 
 	if (mask_set_count(masks) == 0)
@@ -214,5 +234,6 @@ int scrub(const char *path, const struct mask_set *masks)
 	scrub_folder(&s, fd, 0);
 	explicit_bzero(s.chunk, CHUNK);
 	free(s.chunk);
+	buf_fini(&s.path);
 	return s.error;
 }

@@ -124,6 +124,13 @@ int read_file_at(const char *folder, const char *name, size_t cap, char **ret, s
 	return r;
 }
 
+void remove_file_at(const char *folder, const char *name)
+{
+	_cleanup_free_ char *path = join(folder, name);
+
+	unlink(path);
+}
+
 bool file_exists(const char *folder, const char *name)
 {
 	_cleanup_free_ char *path = join(folder, name);

@@ -22,6 +22,8 @@ int folder_make(const char *path);
 /* The whole file, NUL-terminated; the caller frees. -ENOENT, -EFBIG above `cap`, -errno. A path
  * that is absolute needs no folder. Only a regular file is read, and no symlink followed. */
 int read_file_at(const char *folder, const char *name, size_t cap, char **ret, size_t *ret_len);
+/* No error where it is not there. */
+void remove_file_at(const char *folder, const char *name);
 bool file_exists(const char *folder, const char *name);
 /* Makes the file, 0600, by a rename, without fsync. */
 int file_replace(const char *folder, const char *name, const char *text, size_t len);

@@ -27,20 +27,27 @@ static void mask_artifact(const struct mask_set *set, struct artifact *artifact)
 	artifact->data = buf_steal(&out);
 }
 
+static void read_artifact(const struct action *a, struct artifact *artifact, size_t cap)
+{
+	int r = read_file_at(a->attempt, artifact->path, cap, &artifact->data, &artifact->len);
+
+	if (r == 0)
+		mask_artifact(a->launch->mask, artifact);
+	artifact->too_large = r == -EFBIG;
+}
+
 static void gather_artifacts(struct action *a)
 {
 	const struct launch *l = a->launch;
 
 	for (size_t i = 0; i < l->n_artifacts; i++) {
 		struct artifact *artifact = &a->artifacts[i];
-		int r;
 
 		*artifact = (struct artifact){.path = l->artifacts[i].path};
-		r = read_file_at(a->attempt, artifact->path, l->artifacts[i].cap, &artifact->data,
-			&artifact->len);
-		if (r == 0)
-			mask_artifact(l->mask, artifact);
-		artifact->too_large = r == -EFBIG;
+		if (l->artifacts[i].cap > 0)
+			read_artifact(a, artifact, l->artifacts[i].cap);
+		if (l->artifacts[i].remove)
+			remove_file_at(a->attempt, artifact->path);
 	}
 }
 
@@ -59,7 +66,7 @@ void gather_run(struct work *w)
 	if (a->cgroup)
 		cgroup_remove(a->cgroup, !a->status_text);
 	if (!a->status_text)
-		scrub(a->attempt, a->launch->mask);
+		scrub(a->attempt, a->launch->mask, a->launch->untouched);
 	gather_artifacts(a);
 	follow_read(a, true);
 }

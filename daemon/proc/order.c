@@ -112,6 +112,7 @@ static void put_order(
 	put_limits(w, l);
 	put_string(w, SHIM_PRIVATE, private_folder);
 	put_string(w, SHIM_SCRUB, attempt);
+	put_strings(w, SHIM_UNTOUCHED, l->untouched);
 	for (char *const *d = l->directories; d && *d; d++)
 		put_path(w, SHIM_MAKE_DIRECTORY, attempt, *d);
 	put_head(w, SHIM_END, 0);

@@ -154,6 +154,7 @@ static int fill_launch(struct action *action, char **ret_error)
 		lay_over(&l->env, TAKE_PTR(spawn.env));
 		l->argv = TAKE_PTR(spawn.argv);
 		l->directories = TAKE_PTR(spawn.directories);
+		l->untouched = TAKE_PTR(spawn.untouched);
 		fill_stop(action, &spawn);
 		for (size_t i = 0; i < spawn.n_artifacts; i++) {
 			l->artifacts[l->n_artifacts].path = spawn.artifacts[i].path;

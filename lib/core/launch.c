@@ -13,6 +13,7 @@ void launch_fini(struct launch *l)
 	wipe_strings(l->argv);
 	wipe_strings(l->env);
 	strv_free(l->directories);
+	strv_free(l->untouched);
 	free(l->cwd);
 	for (size_t i = 0; i < l->n_files; i++) {
 		free(l->files[i].name);
@@ -21,7 +22,7 @@ void launch_fini(struct launch *l)
 	}
 	free(l->files);
 	mask_set_free(l->mask);
-	l->argv = l->env = l->directories = NULL;
+	l->argv = l->env = l->directories = l->untouched = NULL;
 	l->cwd = NULL;
 	l->files = NULL;
 	l->n_files = 0;

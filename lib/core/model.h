@@ -52,7 +52,7 @@ struct job {
 	uint64_t judged;  /* the number of that last one, ok or not; 0: unknown */
 	struct usual_time *usual; /* sorted by cell */
 	size_t n_usual, cap_usual;
-	bool stored; /* its row is as the fields say */
+	bool stored;			   /* its row is as the fields say */
 	uint64_t ended[OUTCOMES], skipped; /* runs and slots, since the start */
 };
 

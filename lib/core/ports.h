@@ -163,6 +163,7 @@ struct launch {
 	/* what to start; owned by the launch, wiped and freed by launch_fini() */
 	char **argv, **env, *cwd;
 	char **directories;
+	char **untouched; /* masking at the end passes these by, relative to the attempt's folder */
 	struct launch_file {
 		char *name, *content, *env;
 		size_t len;
@@ -194,7 +195,7 @@ struct launcher_port {
 	void (*start)(void *self, struct launch *l);
 	/* Finds an action that an earlier daemon began: adopts it (then as after a start), or calls
 	 * core_action_ended with what its folder says. Its lines are fed from the log's beginning
-	 * in either case. Only place, mask, artifacts and log_cap are set. */
+	 * in either case. Only place, mask, untouched, artifacts and log_cap are set. */
 	void (*find)(void *self, struct launch *l);
 	/* Asks for its end; the answer is core_action_ended. No-op when that is under way. */
 	void (*stop)(void *self, struct launch *l, enum stop_reason reason);

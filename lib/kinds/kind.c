@@ -65,6 +65,7 @@ void kind_spawn_fini(struct kind_spawn *s)
 	strv_free(s->argv);
 	strv_free(s->env);
 	strv_free(s->directories);
+	strv_free(s->untouched);
 	free(s->cwd);
 	*s = (struct kind_spawn){0};
 }

@@ -81,7 +81,7 @@ struct kind_context {
 	size_t n_ok_codes;
 	const int64_t *transient_codes;
 	size_t n_transient_codes;
-	usec_t timeout;
+	usec_t timeout;		     /* in `join` what is left of it: it may join again */
 	const char *environment;     /* the cell's; NULL: none */
 	const char *state_directory; /* absolute; a kind's own folder in it is named after it */
 	usec_t ready_left; /* of ready_timeout, as the attempt begins: so long may it still wait for
@@ -201,9 +201,14 @@ struct kind_spawn {
 	struct {
 		const char *path; /* relative to the attempt's directory; static */
 		size_t cap;	  /* 0: not read */
-		bool remove;	  /* gone once it has been read */
+		bool remove;	  /* gone once it has been read; a daemon that dies between the two
+				   * finds it absent */
 	} artifacts[4];
 	size_t n_artifacts;
+	/* Files, relative to the attempt's directory, that stay byte for byte as they are: masking
+	 * at the end of an action passes them over. Of each action that ends while they are there.
+	 */
+	char **untouched;
 };
 void kind_spawn_fini(struct kind_spawn *s);
 

@@ -218,6 +218,7 @@ static void seen_fini(struct seen *s)
 	strv_free(s->launch.argv);
 	strv_free(s->launch.env);
 	strv_free(s->launch.directories);
+	strv_free(s->launch.untouched);
 	buf_fini(&s->lines);
 	free(s->artifact);
 	free(s->commit);
@@ -390,6 +391,38 @@ static void output_and_artifacts_are_masked(void **state)
 	run(f, &s);
 	assert_string_equal(s.lines.data, "stdout F pass=***\n");
 	assert_string_equal(s.artifact, "a *** b\n");
+	mask_set_free(s.launch.mask);
+	seen_fini(&s);
+}
+
+static void a_file_that_is_to_stay_untouched_does_and_one_to_be_removed_goes(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *attempt = NULL, *text = NULL, *other = NULL;
+	struct seen s;
+	size_t len;
+
+	seen_init(&s, 0,
+		"mkdir -p a/b; for f in a/b/plan a/plan plan gone; do echo s3cr3t-w0rd >$f; done");
+	s.launch.mask = mask_set_new();
+	mask_set_add_secret(s.launch.mask, "s3cr3t-w0rd", 11);
+	mask_set_build(s.launch.mask);
+	s.launch.untouched = words("a/b/plan", "nothing", NULL);
+	s.launch.artifacts[0].path = "a/plan";
+	s.launch.artifacts[0].cap = 100;
+	s.launch.artifacts[0].remove = true;
+	s.launch.artifacts[1].path = "gone";
+	s.launch.artifacts[1].remove = true;
+	s.launch.n_artifacts = 2;
+	run(f, &s);
+	attempt = f->port.attempt_directory(f->port.self, &s.launch.place);
+	assert_string_equal(s.artifact, "***\n");
+	assert_int_equal(read_file_at(attempt, "a/b/plan", 100, &text, &len), 0);
+	assert_string_equal(text, "s3cr3t-w0rd\n");
+	assert_int_equal(read_file_at(attempt, "plan", 100, &other, &len), 0);
+	assert_string_equal(other, "***\n");
+	assert_false(file_exists(attempt, "a/plan"));
+	assert_false(file_exists(attempt, "gone"));
 	mask_set_free(s.launch.mask);
 	seen_fini(&s);
 }
@@ -911,6 +944,7 @@ int main(int argc, char **argv)
 		TEST(an_action_whose_folder_exists_is_found_and_never_started_again),
 		TEST(a_file_with_a_secret_is_there_for_the_child_and_gone_after_it),
 		TEST(output_and_artifacts_are_masked),
+		TEST(a_file_that_is_to_stay_untouched_does_and_one_to_be_removed_goes),
 		TEST(directories_are_made_and_a_large_artifact_is_named_as_such),
 		TEST(a_program_that_is_not_there_is_not_started),
 		TEST(nothing_starts_after_the_lease),
