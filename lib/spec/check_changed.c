@@ -76,9 +76,16 @@ static void check_tables(struct at *at, const struct node *tables)
 	}
 }
 
-static bool builds_target(const struct spec_stage *stage, const char *target)
+static bool builds_target(
+	const struct spec_stage *stage, const struct spec_step *before, const char *target)
 {
+	bool builds = false;
 	size_t d = 0;
+
+	for (size_t i = 0; i < stage->n_steps && &stage->steps[i] != before; i++)
+		builds = builds || builds_tables(&stage->steps[i]);
+	if (!builds)
+		return false;
 
 	while (d < stage->n_dimensions && strcmp(stage->dimensions[d], "target") != 0)
 		d++;
@@ -90,15 +97,15 @@ static bool builds_target(const struct spec_stage *stage, const char *target)
 
 static void check_target(struct at *at, const struct node *n)
 {
-	if (has_reference(n->string) || builds_target(at->stage, n->string))
+	if (has_reference(n->string) || builds_target(at->stage, at->step, n->string))
 		return;
 	for (unsigned i = 0; i < at->job->n_stages; i++)
 		if (stage_reaches(at->job, at->stage->index, i) &&
-			builds_target(&at->job->stages[i], n->string))
+			builds_target(&at->job->stages[i], NULL, n->string))
 			return;
 	at_error(at, n,
-		"metabase_sync.databases: no stage that this one needs has a cell with target = "
-		"\"%s\"",
+		"metabase_sync.databases: no dbt stage that this one needs has a cell with target "
+		"= \"%s\"",
 		n->string);
 }
 
@@ -131,6 +138,8 @@ static void check_step(struct at *at)
 	if (!at->step->kind || strcmp(at->step->kind->name, "metabase_sync") != 0)
 		return;
 	check_metabase(at);
+	if (!at->l->stored)
+		check_sync(at);
 	if (tables)
 		check_tables(at, tables);
 	if (node_string(databases, "target"))

@@ -11,6 +11,7 @@
  *   matrix.c         a stage's cells     only.c        what narrows them
  *   check_needs.c    needs: rounds, and what they match
  *   check_changed.c  metabase_sync: the dbt cells that it learns from
+ *   check_sync.c     metabase_sync: the forms of its databases, tables and columns
  *   check_templates.c  each ${...} has a meaning wherever the step runs
  *   check_secrets.c  each secret is there, for each environment
  *   definition.c     a job as JSON, and back
@@ -135,10 +136,12 @@ bool only_has_cell(
 /* The strings of a value that is a string or a list of them. */
 size_t strings_of(const struct node *n, const char **ret, size_t max);
 
-/* check_needs.c, check_changed.c, check_templates.c, check_secrets.c */
+/* check_needs.c, check_changed.c, check_sync.c, check_templates.c, check_secrets.c */
 void load_needs(struct at *at);
 void check_needs(struct at *at);
 void check_changed(struct at *at);
+/* at->step is a metabase_sync. */
+void check_sync(struct at *at);
 /* True when stage `from` needs `to`, directly or through others. */
 bool stage_reaches(const struct spec_job *job, unsigned from, unsigned to);
 void check_step_templates(const struct at *at, const struct levels *levels);

@@ -170,6 +170,17 @@ MUTATIONS = {
     "no project": ('{ command = "deps"; project = "/srv/mfb/dbt"; }', '¦{ command = "deps"; }', "project"),
     "file without content": ('content = "${secret.GCP_SA_KEY}"; env', '¦env', "content"),
     "empty dimension": ('target = ["postgres", "bigquery", "duckdb"]', '¦target = []', "target"),
+    # what a sync expects
+    "database twice": ('names = ["Global", "NC"]', '¦names = ["NC", "NC"]', "NC.*twice"),
+    "all and one": ('names = ["Global", "NC"]', '¦names = ["*", "NC"]', "stands alone"),
+    "target of a sync": ('target = "bigquery"; } ); tables', '¦target = "oracle"; } ); tables', "oracle"),
+    "word for tables": ('tables = "changed"; };\n', '¦tables = "chnaged"; };\n', "chnaged"),
+    "table without a schema": ('tables = "changed"; };\n', '¦tables = ["mart"]; };\n', "schema.table"),
+    "column without a table": ('tables = "changed"; };\n', '¦columns = ["a.b"]; };\n', "schema.table.column"),
+    "changed with nothing to learn from": (
+        '{ name = "sync";  needs = ["build"];\n        matrix: { environment = ["staging", "production"]; };\n        steps',
+        '{ name = "sync";\n        matrix: { environment = ["staging", "production"]; };\n        ¦steps',
+        "no dbt cell to learn from"),
     # libconfig's traps
     "octal": ("fall = 3", "¦fall = 03", "begins with 0"),
     "overflow": ("max_attempts = 8", "¦max_attempts = 3000000000", "overflows"),

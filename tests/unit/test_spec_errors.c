@@ -308,9 +308,40 @@ static const struct {
 	{SYNC("'databases':'*','tables':'all'"),
 		AT_A ": metabase_sync.tables: \"all\" is neither \"changed\" nor a list of "
 		     "\"schema.table\""},
-	{SYNC("'databases':[{'names':['A'],'target':'pg'}]"), AT_A
-		": metabase_sync.databases: no stage that this one needs has a cell with target "
-		"= \"pg\""},
+	{SYNC("'databases':[{'names':['A'],'target':'pg'}]"),
+		AT_A ": metabase_sync.databases: no dbt stage that this one needs has a cell with "
+		     "target = \"pg\""},
+	{SYNC("'databases':[{'names':['A'],'target':'x'}]"),
+		AT_A ": metabase_sync.databases: no dbt stage that this one needs has a cell with "
+		     "target = \"x\""},
+	{SYNC("'databases':''"), AT_A ": metabase_sync.databases: a name is empty"},
+	{SYNC("'databases':[]"), AT_A ": metabase_sync.databases: it names none"},
+	{SYNC("'databases':['A','B','A']"), AT_A ": metabase_sync.databases: \"A\" is named twice"},
+	{SYNC("'databases':['A','*']"),
+		AT_A ": metabase_sync.databases: \"*\" is all of them: it stands alone"},
+	{SYNC("'databases':['A',{'names':['B']}]"),
+		AT_A ": metabase_sync.databases: a list holds names or groups, not both"},
+	{SYNC("'databases':[{'names':['A','B']},{'names':'B'}]"),
+		AT_A ": metabase_sync.databases: \"B\" is named twice"},
+	{SYNC("'databases':[{'names':[]}]"), AT_A ": metabase_sync.databases: it names none"},
+	{SYNC("'databases':{'names':'A','rename':{'build':''}}"), AT_A
+		": metabase_sync.databases: rename.build: it needs the schema under which it is "
+		"served"},
+	{SYNC("'databases':{'names':'A','rename':{'build':3}}"), AT_A
+		": metabase_sync.databases: rename.build: it needs the schema under which it is "
+		"served"},
+	{SYNC("'databases':{'names':'A','conninfo':''}"),
+		AT_A ": metabase_sync.databases: the conninfo is empty"},
+	{SYNC("'databases':'A','tables':['mart']"),
+		AT_A ": metabase_sync.tables: \"mart\" is not \"schema.table\""},
+	{SYNC("'databases':'A','tables':['a..b']"),
+		AT_A ": metabase_sync.tables: \"a..b\" is not \"schema.table\""},
+	{SYNC("'databases':'A','tables':['a.b','a.b']"),
+		AT_A ": metabase_sync.tables: \"a.b\" is in the list twice"},
+	{SYNC("'databases':'A','columns':['a.b']"),
+		AT_A ": metabase_sync.columns: \"a.b\" is not \"schema.table.column\""},
+	{SYNC("'databases':'A','columns':'a.b.'"),
+		AT_A ": metabase_sync.columns: \"a.b.\" is not \"schema.table.column\""},
 	{ONE("'metabase_sync':{'databases':'*'}"),
 		AT_A ": metabase_sync: the cell has no environment, and so it has no metabase"},
 	{IN_E("'metabase_sync':{'databases':'*'}"),
