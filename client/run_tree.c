@@ -60,6 +60,25 @@ static void put_exit(struct buf *b, const cJSON *attempt)
 }
 
 /* What is said of the cell need not be said of its attempt again. */
+/* What it planned, and the word that was given on it. */
+static void put_plan(struct buf *b, const cJSON *plan)
+{
+	const cJSON *summary = json_get(plan, "summary");
+	const char *decision = json_string(plan, "decision"),
+		   *who = json_string(plan, "decided_by");
+	int64_t replace = json_int(summary, "replace", 0);
+
+	if (!cJSON_IsObject(plan))
+		return;
+	buf_printf(b, "          plan: %lld to add, %lld to change, %lld to destroy",
+		(long long)(json_int(summary, "add", 0) + replace),
+		(long long)json_int(summary, "change", 0),
+		(long long)(json_int(summary, "destroy", 0) + replace));
+	if (decision)
+		buf_text(b, PLAIN, ", %s%s%s", decision, who ? " by " : "", who ? who : "");
+	buf_putc(b, '\n');
+}
+
 static void put_attempt(struct buf *b, const cJSON *attempt, const char *cell_reason, usec_t now)
 {
 	char at[WHEN_MAX], span[DURATION_MAX];
@@ -78,6 +97,7 @@ static void put_attempt(struct buf *b, const cJSON *attempt, const char *cell_re
 	if (!str_eq(json_string(attempt, "reason"), cell_reason))
 		put_reason(b, attempt, "  ");
 	buf_putc(b, '\n');
+	put_plan(b, json_get(attempt, "plan"));
 }
 
 static void put_step(struct buf *b, const cJSON *step, const char *cell_reason, usec_t now)

@@ -151,6 +151,7 @@ def test_what_a_plan_would_do_and_where_it_went_before_is_shown_first(night):
                line.endswith(", approved by alice") for line in shown)
     assert night.wait_run(run)["outcome"] == "ok"
     assert attempt(night, run)["plan"]["decision"] == "approved"
+    assert "plan: 2 to add, 0 to change, 1 to destroy, approved by " in night.call("show", run).stdout
     assert night.sql("SELECT decision, decided_by LIKE '%% (uid %%' FROM nightjar.plan"
                      " WHERE hash = 'hash of release'") == [("approved", True)]
 
