@@ -244,3 +244,61 @@ def test_a_deadline_does_not_count_the_wait(night):
     assert night.wait_run(run)["outcome"] == "ok"
     (second,), = night.sql("SELECT deadline_at FROM nightjar.run")
     assert second > first
+
+
+# --- between plan and apply ------------------------------------------------------------------
+
+PLAN = """resource "terraform_data" "a" { input = "one" }
+resource "terraform_data" "b" { input = "two" }
+"""
+
+
+@pytest.fixture
+def planned():
+    """A run of the real terraform that waits with its plan; it needs no provider but its own."""
+    if not shutil.which("terraform"):
+        pytest.skip("terraform is not installed")
+    with Night() as n:
+        (n.folder / "tf").mkdir()
+        (n.folder / "tf" / "main.tf").write_text(PLAN)
+        n.write("""environments: { staging: {}; };
+jobs: ( { name = "release"; environment = "staging"; stages: ( { name = "apply";
+  steps: ( { name = "apply"; terraform: { action = "apply"; directory = "@folder@/tf"; };
+    gate: { approval: { message = "QA done?"; expires = "24h"; }; }; } ); } ); } );
+""")
+        n.begin()
+        awaited(n)
+        yield n
+
+
+def terraform_state(night):
+    path = night.folder / "tf" / "terraform.tfstate"
+    return [r["name"] for r in json.loads(path.read_text())["resources"]] if path.exists() else []
+
+
+def test_a_plan_waits_is_shown_and_is_what_is_applied(planned):
+    approval, = varlink(planned, "GetApproval", {"ref": "release"})["parameters"]["approvals"]
+    assert approval["hash"] == approval["plan"]["hash"]
+    assert {(c["address"], c["action"]) for c in approval["plan"]["changes"]} == {
+        ("terraform_data.a", "create"), ("terraform_data.b", "create")}
+    assert terraform_state(planned) == []
+    old = varlink(planned, "Approve", {"ref": "release", "plan": "0" * 64})
+    assert "another plan" in old["parameters"]["message"] and terraform_state(planned) == []
+    planned.kill()
+    planned.begin()
+    shown = planned.call("approve", "release", "--yes", "--color", "never")
+    assert shown.returncode == 0 and "    + terraform_data.a\n" in shown.stdout
+    assert "      2 to add, 0 to change, 0 to destroy\n" in shown.stdout
+    assert planned.wait_run("release#1")["outcome"] == "ok"
+    assert sorted(terraform_state(planned)) == ["a", "b"]
+    plan = attempt(planned, "release#1")["plan"]
+    assert plan["decision"] == "approved" and plan["hash"] == approval["hash"]
+    assert planned.sql("SELECT outcome, decision, add FROM nightjar.plan_history") == [("ok", "approved", 2)]
+
+
+def test_a_rejected_plan_is_not_applied(planned):
+    planned.ask("reject", "release", "--yes", "--reason", "not tonight")
+    assert planned.wait_run("release#1")["outcome"] == "failed"
+    assert terraform_state(planned) == []
+    assert planned.sql("SELECT decision, decision_reason FROM nightjar.plan") == [
+        ("rejected", "not tonight")]
