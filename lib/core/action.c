@@ -281,10 +281,11 @@ static void arm(struct action *action)
 	timer_set_boot(core, &action->wait, core_boot(core) + LEASE_RETRY);
 }
 
-/* What is harmless to ask again needs no lease. */
+/* A lane asks for the lease itself; a query needs none of the right, but a daemon that ends has
+ * none, and must not ask any more. */
 static bool needs_lease(const struct action *action)
 {
-	return (action->type == KIND_SPAWN || action->type == KIND_HTTP) && !action->finding;
+	return action->type == KIND_QUERY || (action->type != KIND_JOIN && !action->finding);
 }
 
 static bool may_go_out(struct action *action, usec_t lease)

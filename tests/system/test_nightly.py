@@ -113,6 +113,9 @@ def test_the_starter_project_runs_as_a_matrix_and_fails_honestly_when_broken(nig
                      " WHERE run_id = %s GROUP BY 1, 2, 3 ORDER BY 1, 2", run["id"])
     assert rows == [row for cell in range(4)
                     for row in ((cell, "model", "success", 2), (cell, "test", "pass", 4))]
+    built = night.sql("SELECT DISTINCT note -> 'built' -> 0 ->> 1, jsonb_array_length(note -> 'built')"
+                      " FROM nightjar.action WHERE run_id = %s", run["id"])
+    assert built == [("my_first_dbt_model", 2)]
     for database in databases.values():
         assert night.server.sql("SELECT count(*) FROM analytics.my_second_dbt_model",
                                 database=database) == [(1,)]

@@ -123,6 +123,14 @@ static void made_up_next(void *state, const struct kind_context *ctx,
 		return;
 	}
 	m->next++;
+	if (str_eq(word, "told")) {
+		if (m->attempt > 1 && (!ctx->before || json_bool(ctx->before, "well", true))) {
+			done(ret, OUTCOME_FAILED, "nobody told of the attempt before");
+			return;
+		}
+		made_up_next(state, ctx, &(struct kind_event){.type = KIND_BEGIN}, ret);
+		return;
+	}
 	if (str_starts(word, "not_ready:")) {
 		if (m->attempt <= (unsigned)(word[10] - '0')) {
 			done(ret, OUTCOME_NOT_READY, "3 of 7 tables are missing");

@@ -7,6 +7,7 @@
 #include "base/instant.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "tests/unit/made_lane.h"
 #include "tests/unit/model.h"
 #include "tests/unit/night.h"
 #include "tests/unit/night_config.h"
@@ -464,6 +465,16 @@ static usec_t first_hour(uint64_t seed)
 	return t;
 }
 
+/* Each member of a lane was served once, or left. */
+static void check_lanes(uint64_t seed)
+{
+	if (made_lane_counts.joined == made_lane_counts.left)
+		return;
+	printf("seed %llu: %u joined lanes, and %u left them\n", (unsigned long long)seed,
+		made_lane_counts.joined, made_lane_counts.left);
+	exit(1);
+}
+
 void night_play(uint64_t seed, bool trace)
 {
 	struct night n = {.model = model_new()};
@@ -496,6 +507,7 @@ void night_play(uint64_t seed, bool trace)
 	all_faults_end(&n);
 	compare_memory_and_store(&n);
 	sim_free(n.sim);
+	check_lanes(seed);
 	model_free(n.model);
 	night_config_fini(&n.config);
 }

@@ -181,6 +181,38 @@ static void a_query_is_asked_again_after_a_restart(void **state)
 	finish(sim);
 }
 
+static struct sim_script dies_first(
+	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
+{
+	return (struct sim_script){.dies = p->attempt == 1};
+}
+
+static void expect_after_death(const char *does, const char *outcome)
+{
+	_cleanup_free_ char *config = xasprintf(CONFIG("8",
+							"'made_up': {'does': '%s'}, 'retry': "
+							"{'attempts': 2, 'on': ['transient']}",
+							""),
+		does);
+	usec_t start = 0;
+	struct sim *sim;
+
+	instant_parse("2026-03-01T00:00:00Z", &start);
+	sim = sim_new(&(struct sim_options){.seed = 7, .start = start, .script = dies_first});
+	sim_configure(sim, config);
+	free(sim_start(sim, "n", NULL));
+	sim_settle(sim);
+	assert_string_equal(sim_outcome(sim, "n#1", "a"), outcome);
+	sim_free(sim);
+}
+
+static void what_may_have_had_its_effect_is_looked_into_or_needs_a_person(void **state)
+{
+	expect_after_death("once", "needs_person");
+	expect_after_death("looks", "ok");
+	expect_after_death("looks told", "ok"); /* of what the attempt before noted last */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +227,7 @@ int main(void)
 		cmocka_unit_test(lost_answers_only_take_time),
 		cmocka_unit_test(how_far_it_is_can_be_seen),
 		cmocka_unit_test(a_query_is_asked_again_after_a_restart),
+		cmocka_unit_test(what_may_have_had_its_effect_is_looked_into_or_needs_a_person),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
