@@ -480,12 +480,13 @@ static void read_outputs(struct step *step, const struct artifact *file)
 	}
 }
 
+/* Another daemon may wait for it. Where the store is away the adapter keeps it until it is there. */
 static void report_forgotten(struct action *action, const struct action_status *status)
 {
 	struct core *core = action->core;
 	_cleanup_json_ cJSON *json = action_status_to_json(status);
 
-	if (core->store == STORE_STANDBY && core->ports.store.report)
+	if (core->store != STORE_READY && core->ports.store.report)
 		core->ports.store.report(core->ports.store.self, &action->launch.place, json);
 	action_free(action);
 }

@@ -250,6 +250,17 @@ void store_check_lease(const struct host *host, const char *what)
 		sim_broken(host->sim, "host %u: %s while its lease is over", host->index, what);
 }
 
+static void deliver(const struct host *from, const cJSON *report)
+{
+	struct sim *sim = from->sim;
+
+	for (unsigned i = 0; i < SIM_HOSTS; i++)
+		if (sim_host_leads(sim, i) && &sim->hosts[i] != from && !sim->hosts[i].stopped) {
+			core_store_report(sim->hosts[i].core, report);
+			sim->hosts[i].wake_boot = 0;
+		}
+}
+
 static void port_report(void *self, const struct action_place *place, const cJSON *status)
 {
 	struct host *host = self;
@@ -266,15 +277,36 @@ static void port_report(void *self, const struct action_place *place, const cJSO
 	json_set_string(row, "action", place->action);
 	json_set_string(row, "machine", host->machine);
 	json_set(row, "status", cJSON_Duplicate(status, true));
-	for (unsigned i = 0; i < SIM_HOSTS; i++)
-		if (sim_host_leads(sim, i) && &sim->hosts[i] != host && !sim->hosts[i].stopped) {
-			core_store_report(sim->hosts[i].core, row);
-			sim->hosts[i].wake_boot = 0;
-		}
-	if (sim->n_reports < ARRAY_SIZE(sim->reports))
-		sim->reports[sim->n_reports++].row = row;
-	else
+	if (host->state != HOST_AWAY)
+		deliver(host, row);
+	if (sim->n_reports == ARRAY_SIZE(sim->reports)) {
 		cJSON_Delete(row);
+		return;
+	}
+	sim->reports[sim->n_reports].row = row;
+	sim->reports[sim->n_reports++].held = host->state == HOST_AWAY ? host : NULL;
+}
+
+/* Those that waited for its connection: they go to the store, or went with its daemon. */
+static void reports_release(struct host *host)
+{
+	struct sim *sim = host->sim;
+	size_t n = 0;
+
+	for (size_t i = 0; i < sim->n_reports; i++) {
+		struct sim_report *r = &sim->reports[i];
+
+		if (r->held == host && host->state == HOST_DOWN) {
+			cJSON_Delete(r->row);
+			continue;
+		}
+		if (r->held == host) {
+			r->held = NULL;
+			deliver(host, r->row);
+		}
+		sim->reports[n++] = *r;
+	}
+	sim->n_reports = n;
 }
 
 /* --- reads
@@ -434,12 +466,17 @@ static void anew(struct sim *sim)
 static void apply_reports(struct host *host)
 {
 	struct sim *sim = host->sim;
+	size_t n = 0;
 
 	for (size_t i = 0; i < sim->n_reports; i++) {
+		if (sim->reports[i].held) {
+			sim->reports[n++] = sim->reports[i];
+			continue;
+		}
 		core_store_report(host->core, sim->reports[i].row);
 		cJSON_Delete(sim->reports[i].row);
 	}
-	sim->n_reports = 0;
+	sim->n_reports = n;
 	host_run(host);
 }
 
@@ -517,6 +554,7 @@ void store_connect(struct host *host)
 			core_store_lost(host->core, "the other machine");
 		host_run(host);
 	}
+	reports_release(host);
 	try_to_take(sim, &host->take);
 }
 
@@ -575,6 +613,8 @@ void store_cut(struct host *host)
 	host->epoch = 0;
 	host->late = false;
 	host->lease_end = 0;
+	host->state = HOST_DOWN;
+	reports_release(host);
 }
 
 void store_fini(struct sim *sim)

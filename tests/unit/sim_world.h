@@ -100,8 +100,9 @@ struct sim {
 		struct host *holder;
 		usec_t renewed_at; /* USEC_INFINITY: its holder is connected */
 	} leader;
-	struct {
+	struct sim_report {
 		cJSON *row;
+		struct host *held; /* not connected yet */
 	} reports[64];
 	size_t n_reports;
 	struct list processes, calls;

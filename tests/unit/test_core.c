@@ -457,6 +457,32 @@ static void a_run_that_has_ended_is_shown_so_before_the_store_knows(void **state
 	sim_free(sim);
 }
 
+/* --- two machines ------------------------------------------------------------------------- */
+
+/* What it sees while it is not connected is told when it is. */
+static void a_machine_that_leads_no_more_reports_the_ends_of_its_own_processes(void **state)
+{
+	struct sim *sim = night(a_minute_each,
+		NIGHT "'jobs': [{'name': 'j', 'stages': [{'name': 'a', 'steps': [{'name': 's', "
+		      "'run': ['true']}]}]}]}");
+
+	start(sim, "j", NULL, "j#1");
+	sim_run_for(sim, 10 * USEC_SEC);
+	sim_host_up(sim, 1);
+	sim_host_away(sim, 0);
+	sim_run_for(sim, 20 * USEC_SEC);
+	assert_int_equal(sim_leader(sim), 1);
+	sim_host_back(sim, 0);
+	sim_run_for(sim, 10 * USEC_SEC); /* it has heard that another one leads */
+	sim_host_away(sim, 0);
+	sim_run_for(sim, USEC_MINUTE);
+	assert_string_equal(sim_outcome(sim, "j#1", NULL), "");
+	sim_host_back(sim, 0);
+	sim_run_for(sim, USEC_SEC);
+	assert_string_equal(sim_outcome(sim, "j#1", NULL), "ok");
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +509,8 @@ int main(void)
 		cmocka_unit_test(a_crash_anywhere_in_an_attempt_loses_nothing_and_doubles_nothing),
 		cmocka_unit_test(a_crash_anywhere_in_a_matrix_ends_the_run_well),
 		cmocka_unit_test(a_run_that_has_ended_is_shown_so_before_the_store_knows),
+		cmocka_unit_test(
+			a_machine_that_leads_no_more_reports_the_ends_of_its_own_processes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,8 @@ static void assert_has(const char *text, const char *line)
 static struct sim_script fails_at_three(
 	struct sim *sim, const struct action_place *p, const char *cell, const char *step)
 {
-	return (struct sim_script){.takes = 10 * USEC_SEC, .code = sim_now(sim) / USEC_HOUR % 24 == 3};
+	return (struct sim_script){
+		.takes = 10 * USEC_SEC, .code = sim_now(sim) / USEC_HOUR % 24 == 3};
 }
 
 static void runs_attempts_and_lateness_are_counted(void **state)
