@@ -475,7 +475,7 @@ static void check_lanes(uint64_t seed)
 	exit(1);
 }
 
-void night_play(uint64_t seed, bool trace)
+void night_play(uint64_t seed, enum sim_trace trace, void (*broken)(uint64_t seed))
 {
 	struct night n = {.model = model_new()};
 	usec_t end;
@@ -489,6 +489,7 @@ void night_play(uint64_t seed, bool trace)
 		.context = &n,
 		.watcher = model_watcher(n.model),
 		.trace = trace,
+		.broken = broken,
 		.faults = n.calm ? 0 : 4,
 	});
 	model_watch(n.model, n.sim);

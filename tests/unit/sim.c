@@ -30,34 +30,50 @@ void sim_set_faults(struct sim *sim, unsigned of_1000)
 	sim->options.faults = of_1000;
 }
 
-static void say(const struct sim *sim, const char *format, va_list ap)
+static char *line_of(const struct sim *sim, const char *format, va_list ap)
 {
+	_cleanup_free_ char *text = xvasprintf(format, ap);
 	char at[INSTANT_MAX];
 
-	printf("%s  ", instant_format(sim->start + sim->boot, at));
-	vprintf(format, ap);
-	putchar('\n');
+	return xasprintf("%s  %s", instant_format(sim->start + sim->boot, at), text);
 }
 
-void sim_trace(const struct sim *sim, const char *format, ...)
+void sim_trace(struct sim *sim, const char *format, ...)
 {
+	char **place = &sim->lines[sim->n_lines % ARRAY_SIZE(sim->lines)];
 	va_list ap;
 
-	if (!sim->options.trace)
+	if (sim->options.trace == SIM_TRACE_NONE)
 		return;
 	va_start(ap, format);
-	say(sim, format, ap);
+	free(*place);
+	*place = line_of(sim, format, ap);
 	va_end(ap);
+	sim->n_lines++;
+	if (sim->options.trace == SIM_TRACE_ALL)
+		puts(*place);
+}
+
+static void print_last_lines(const struct sim *sim)
+{
+	size_t most = ARRAY_SIZE(sim->lines);
+
+	for (size_t i = sim->n_lines > most ? sim->n_lines - most : 0; i < sim->n_lines; i++)
+		puts(sim->lines[i % most]);
 }
 
 void sim_broken(const struct sim *sim, const char *format, ...)
 {
 	va_list ap;
 
+	if (sim->options.broken) /* to see how it came to that */
+		sim->options.broken(sim->options.seed);
+	if (sim->options.trace == SIM_TRACE_LAST)
+		print_last_lines(sim);
 	va_start(ap, format);
-	say(sim, format, ap);
+	puts(line_of(sim, format, ap));
 	va_end(ap);
-	printf("seed %llu breaks a rule; to see how: simulate --from %llu --seeds 1 --trace\n",
+	printf("seed %llu breaks a rule; all of it: tests/simulate --from %llu --trace\n",
 		(unsigned long long)sim->options.seed, (unsigned long long)sim->options.seed);
 	fflush(stdout);
 	_exit(1);
@@ -451,6 +467,8 @@ void sim_free(struct sim *sim)
 		sim_broken(sim, "%u operations were never answered", sim->n_asked);
 	launcher_fini(sim);
 	store_fini(sim);
+	for (size_t i = 0; i < ARRAY_SIZE(sim->lines); i++)
+		free(sim->lines[i]);
 	heap_fini(&sim->happenings);
 	free(sim->config);
 	free(sim);

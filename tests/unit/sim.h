@@ -49,7 +49,12 @@ struct sim_options {
 	int (*answer)(struct sim *sim, const char *url);
 	void *context;
 	struct sim_watcher watcher;
-	bool trace;	 /* tells everything on standard output */
+	enum sim_trace {
+		SIM_TRACE_NONE,
+		SIM_TRACE_LAST, /* tells how it came to a broken rule */
+		SIM_TRACE_ALL,	/* tells everything on standard output */
+	} trace;
+	void (*broken)(uint64_t seed); /* called first when a rule is broken; may be NULL */
 	unsigned faults; /* of 1000 commits, calls, starts, secrets so many go wrong */
 };
 
@@ -61,8 +66,7 @@ uint64_t sim_random(struct sim *sim);
 bool sim_chance(struct sim *sim, unsigned of_1000);
 usec_t sim_now(const struct sim *sim);
 void sim_set_faults(struct sim *sim, unsigned of_1000);
-void sim_trace(const struct sim *sim, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A rule is broken: says so with the seed, and ends the program. */
 _Noreturn void sim_broken(const struct sim *sim, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -87,6 +87,8 @@ struct sim {
 	struct sim_options options;
 	uint64_t dice;
 	usec_t boot, start;
+	char *lines[100]; /* the last of the trace, in a ring */
+	size_t n_lines;
 	struct heap happenings;
 	struct host hosts[SIM_HOSTS];
 	char *config;
