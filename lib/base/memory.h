@@ -35,4 +35,6 @@ void *xgrow(void *items, size_t n, size_t *cap, size_t size);
 /* A NULL-terminated array of strings. */
 char **strv_add(char **v, size_t *n, char *take);
 void strv_free(char **v);
+DEFINE_CLEANUP(char **, strv_free)
+#define _cleanup_strv_ _cleanup_(cleanup_strv_free)
 size_t strv_length(char *const *v);

@@ -49,5 +49,12 @@ struct metabase_want {
 	struct metabase_thing *things;
 	size_t n_things;
 };
+/* Who is asked, and as whom: from the metabase of the step's environment. In a kind's `join` only,
+ * where secrets can be had. 0, or negative with a sentence. */
+int metabase_want_from(
+	const struct kind_context *ctx, struct metabase_want *want, char **ret_error);
 /* Wiped and freed. */
 void metabase_want_free(void *want);
+void metabase_tables_free(struct metabase_table *tables, size_t n);
+/* lane_want.key: one lane for each Metabase and who asks it. The caller frees. */
+char *metabase_key(const struct metabase_want *want);

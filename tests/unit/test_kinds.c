@@ -279,26 +279,6 @@ static void one_that_never_started_for_the_lease_does_not_count(void **state)
 	kind_run.free(machine);
 }
 
-static void kinds_to_come_say_so(void **state)
-{
-	static const char *const names[] = {"metabase_sync"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		const struct kind *kind = kind_by_name(names[i]);
-		struct kind_context ctx = fixture_context(NULL);
-		void *machine = kind->new (&ctx);
-		_cleanup_command_ struct kind_command c = {0};
-		_cleanup_free_ char *want =
-			xasprintf("%s: not there yet in this version of nightjar", names[i]);
-
-		begin(kind, machine, &ctx, &c);
-		assert_int_equal(c.type, KIND_DONE);
-		assert_int_equal(c.outcome, OUTCOME_FAILED);
-		assert_string_equal(c.reason, want);
-		kind->free(machine);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,7 +293,6 @@ int main(void)
 		cmocka_unit_test(a_dollar_that_is_escaped_is_no_secret),
 		cmocka_unit_test(a_failed_run_says_its_exit_code_and_last_words),
 		cmocka_unit_test(one_that_never_started_for_the_lease_does_not_count),
-		cmocka_unit_test(kinds_to_come_say_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
