@@ -62,25 +62,13 @@ static void metabase_free(void *lane)
 	free(l);
 }
 
-/* Without a slash at the end, and without the /api that other programs want to be told. */
-static char *base_url(const char *url)
-{
-	size_t len = strlen(url);
-
-	while (len > 0 && url[len - 1] == '/')
-		len--;
-	if (len > 4 && memcmp(url + len - 4, "/api", 4) == 0)
-		len -= 4;
-	return xstrndup(url, len);
-}
-
 static void metabase_join(void *lane, struct lane_member *m, usec_t at)
 {
 	struct metabase *l = lane;
 	const struct metabase_want *want = m->want;
 
 	if (!l->url) {
-		l->url = base_url(want->url);
+		l->url = metabase_base_url(want->url);
 		session_init(&l->session, want);
 	}
 	XGROW(l->wishes, l->n_wishes, l->cap_wishes);

@@ -251,6 +251,10 @@ struct metabase {
 
 struct database *database_by_id(const struct metabase *l, int64_t id);
 
+/* metabase_want.c: without a slash at the end, and without the /api that other programs want to be
+ * told. The caller frees. */
+char *metabase_base_url(const char *url);
+
 /* metabase_choose.c */
 /* Fills in the call; CALL_NONE: the instant to ask again at is returned. */
 usec_t call_choose(struct metabase *l, usec_t at, struct call *ret);

@@ -35,16 +35,28 @@ void metabase_tables_free(struct metabase_table *tables, size_t n)
 	free(tables);
 }
 
+char *metabase_base_url(const char *url)
+{
+	size_t len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	if (len > 4 && memcmp(url + len - 4, "/api", 4) == 0)
+		len -= 4;
+	return xstrndup(url, len);
+}
+
 char *metabase_key(const struct metabase_want *want)
 {
 	_cleanup_buf_ struct buf who = BUF_NULL;
+	_cleanup_free_ char *url = metabase_base_url(want->url);
 	char digest[DIGEST_HEX];
 
 	buf_printf(&who, "%s\n%s\n%s", want->api_key ? want->api_key : "",
 		want->username ? want->username : "", want->password ? want->password : "");
 	digest_hex(buf_str(&who), who.len, digest);
 	explicit_bzero(who.data, who.len);
-	return xasprintf("%s %.16s", want->url, digest);
+	return xasprintf("%s %.16s", url, digest);
 }
 
 /* The configuration has one or the other: which, only a look-up says. */

@@ -240,28 +240,6 @@ cJSON *terraform_take_proof(
 
 /* --- what is wanted of the lane ----------------------------------------------------------- */
 
-static int expand_entry(const struct kind_context *ctx, const char *template, char **ret)
-{
-	_cleanup_free_ char *error = NULL;
-
-	return ctx->expand(ctx, template, ret, &error);
-}
-
-static int fill_access(const struct kind_context *ctx, struct metabase_want *want, char **ret_error)
-{
-	_cleanup_free_ char *error = NULL;
-	int r = ctx->expand(ctx, "${metabase.url}", &want->url, ret_error);
-
-	if (r < 0 || expand_entry(ctx, "${metabase.api_key}", &want->api_key) == 0)
-		return r;
-	r = expand_entry(ctx, "${metabase.username}", &want->username);
-	if (r < 0) { /* what was wrong with the key is what is wrong */
-		ctx->expand(ctx, "${metabase.api_key}", &want->api_key, ret_error);
-		return r;
-	}
-	return ctx->expand(ctx, "${metabase.password}", &want->password, ret_error);
-}
-
 static struct metabase_database *database_for(struct metabase_want *want, const cJSON *database)
 {
 	bool by_name = cJSON_IsString(database);
@@ -397,21 +375,12 @@ static void want_things(struct terraform *t, struct metabase_want *want)
 }
 
 /* One lane for each Metabase, whoever asks. */
-static char *lane_key(const char *url)
-{
-	size_t len = strlen(url);
-
-	while (len && url[len - 1] == '/')
-		len--;
-	return xstrndup(url, len);
-}
-
 int terraform_join(struct terraform *t, const struct kind_context *ctx, bool look,
 	struct lane_want *ret, char **ret_error)
 {
 	const char *after = json_string(t->memory, "after");
 	struct metabase_want *want = xnew(struct metabase_want);
-	int r = fill_access(ctx, want, ret_error);
+	int r = metabase_want_from(ctx, want, ret_error);
 
 	if (r < 0) {
 		metabase_want_free(want);
@@ -426,7 +395,7 @@ int terraform_join(struct terraform *t, const struct kind_context *ctx, bool loo
 	else if (str_eq(after, "doubt"))
 		want_things(t, want);
 	ret->kind = &lane_metabase;
-	ret->key = lane_key(want->url);
+	ret->key = metabase_key(want);
 	ret->want = want;
 	return 0;
 }
