@@ -262,6 +262,8 @@ void core_get_approval(struct core *core, struct core_op *op, const char *ref)
 	struct asking all;
 	cJSON *approvals;
 
+	if (!core->loaded && op_store_refuses(core, op)) /* nothing is known here */
+		return;
 	if (!asking_below(core, op, ref, &all))
 		return;
 	s = xnew(struct showing);

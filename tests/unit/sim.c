@@ -686,6 +686,26 @@ char *sim_approve(struct sim *sim, const char *ref, const char *hash)
 	return decide(sim, ref, hash, true);
 }
 
+static void shown(
+	struct core_op *op, enum core_error error, const char *message, cJSON *take_result)
+{
+	struct sim_asked *a = container_of(op, struct sim_asked, op);
+
+	a->done = true;
+	a->answer = error ? xasprintf("error: %s", message) : json_print(take_result);
+	cJSON_Delete(take_result);
+	a->sim->n_asked--;
+}
+
+char *sim_get_approval(struct sim *sim, const char *ref)
+{
+	struct sim_asked *a = sim_ask(sim, "what waits for approval");
+
+	a->op.done = shown;
+	core_get_approval(sim_core(sim), &a->op, ref);
+	return wait_for(sim, a);
+}
+
 char *sim_reject(struct sim *sim, const char *ref)
 {
 	return decide(sim, ref, NULL, false);

@@ -123,6 +123,7 @@ char *sim_retry_only(struct sim *sim, const char *run, const char *only);
 char *sim_cancel(struct sim *sim, const char *ref);
 /* The step's ref, or the error. */
 char *sim_approve(struct sim *sim, const char *ref, const char *hash);
+char *sim_get_approval(struct sim *sim, const char *ref); /* as JSON, or the error */
 char *sim_reject(struct sim *sim, const char *ref);
 char *sim_pause(struct sim *sim, const char *job, bool paused);
 

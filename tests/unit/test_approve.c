@@ -339,6 +339,58 @@ static void where_several_wait_one_must_be_named(void **state)
 	sim_free(sim);
 }
 
+static void all_that_waits_is_shown_before_the_word(void **state)
+{
+	struct sim *sim = night(NULL, TWO_CELLS);
+	_cleanup_free_ char *text = sim_get_approval(sim, "n");
+	_cleanup_json_ cJSON *json = NULL;
+	const cJSON *first;
+
+	assert_int_equal(json_parse(text, strlen(text), &json), 0);
+	assert_int_equal(cJSON_GetArraySize(json_get(json, "approvals")), 2);
+	first = cJSON_GetArrayItem(json_get(json, "approvals"), 0);
+	assert_string_equal(json_string(first, "ref"), "n#1/a/x/s");
+	assert_true(cJSON_IsNull(json_get(first, "hash")) && cJSON_IsNull(json_get(first, "plan")));
+	assert_int_equal(cJSON_GetArraySize(json_get(first, "elsewhere")), 0);
+	sim_free(sim);
+}
+
+static void a_plan_is_shown_though_the_store_is_away(void **state)
+{
+	struct sim *sim = night(NULL, BETWEEN);
+	_cleanup_free_ char *text = NULL, *none = NULL;
+	_cleanup_json_ cJSON *json = NULL;
+	const cJSON *first;
+
+	sim_store_away(sim);
+	text = sim_get_approval(sim, "n#1/a");
+	assert_int_equal(json_parse(text, strlen(text), &json), 0);
+	first = cJSON_GetArrayItem(json_get(json, "approvals"), 0);
+	assert_string_equal(json_string(first, "hash"), "p1");
+	assert_string_equal(json_string(json_get(first, "plan"), "hash"), "p1");
+	assert_int_equal(cJSON_GetArraySize(json_get(json_get(first, "plan"), "changes")), 1);
+	assert_true(cJSON_IsNull(json_get(first, "elsewhere")));
+	none = sim_get_approval(sim, "m");
+	assert_string_equal(none, "error: m: no such active run");
+	sim_free(sim);
+}
+
+static void who_does_not_lead_knows_of_nothing_that_waits(void **state)
+{
+	struct sim *sim = night(NULL, BEFORE(""));
+	_cleanup_free_ char *text = NULL;
+
+	sim_host_up(sim, 1);
+	sim_run_for(sim, USEC_MINUTE);
+	sim_host_away(sim, 0);
+	sim_run_for(sim, USEC_MINUTE);
+	sim_host_back(sim, 0);
+	sim_run_for(sim, USEC_MINUTE);
+	text = sim_get_approval(sim, "n");
+	assert_true(str_starts(text, "error: another daemon leads"));
+	sim_free(sim);
+}
+
 static void nothing_is_approved_while_the_store_is_away(void **state)
 {
 	struct sim *sim = night(NULL, BEFORE(""));
@@ -374,6 +426,9 @@ int main(void)
 		cmocka_unit_test(a_deadline_counts_all_else),
 		cmocka_unit_test(a_deadline_counts_while_anything_else_goes_on),
 		cmocka_unit_test(where_several_wait_one_must_be_named),
+		cmocka_unit_test(all_that_waits_is_shown_before_the_word),
+		cmocka_unit_test(a_plan_is_shown_though_the_store_is_away),
+		cmocka_unit_test(who_does_not_lead_knows_of_nothing_that_waits),
 		cmocka_unit_test(nothing_is_approved_while_the_store_is_away),
 	};
 
