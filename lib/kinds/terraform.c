@@ -435,6 +435,7 @@ static void on_planned(struct terraform *t, const struct kind_context *ctx,
 	bool any = event->status->code == 2;
 	cJSON *rows;
 
+	terraform_changes_sort(&t->log.changes);
 	json_set(t->memory, "changes", terraform_changes_to_json(&t->log.changes));
 	take_hash(t, event);
 	rows = plan_rows(t, ctx, event);

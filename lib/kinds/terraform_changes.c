@@ -65,6 +65,19 @@ size_t terraform_changes_done(const struct terraform_changes *c)
 	return n;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct terraform_change *x = a, *y = b;
+
+	return strcmp(x->address, y->address);
+}
+
+void terraform_changes_sort(struct terraform_changes *c)
+{
+	if (c->n)
+		qsort(c->items, c->n, sizeof(*c->items), by_address);
+}
+
 cJSON *terraform_changes_to_json(const struct terraform_changes *c)
 {
 	cJSON *list = cJSON_CreateArray();

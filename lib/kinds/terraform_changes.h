@@ -29,6 +29,8 @@ struct terraform_change *terraform_change_add(
 size_t terraform_changes_total(const struct terraform_changes *c);
 size_t terraform_changes_done(const struct terraform_changes *c);
 
+/* By address: terraform tells them as it finds them, differently each time. */
+void terraform_changes_sort(struct terraform_changes *c);
 /* [{"address","action"}], and back. */
 cJSON *terraform_changes_to_json(const struct terraform_changes *c);
 void terraform_changes_from_json(struct terraform_changes *c, const cJSON *json);
