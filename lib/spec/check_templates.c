@@ -366,6 +366,29 @@ static void walk_secrets(struct context *c, const struct levels *levels)
 	}
 }
 
+static bool may_be_secret(const struct spec_kind *kind, const char *key)
+{
+	bool secret = kind->takes_secrets;
+
+	for (size_t i = 0; key && i < kind->n_keys; i++)
+		if (strcmp(kind->keys[i].name, key) == 0)
+			secret |= kind->keys[i].secret;
+	return secret;
+}
+
+static void walk_params(struct context *c, const struct spec_kind *kind, const struct node *params)
+{
+	if (!params || params->type != NODE_GROUP) {
+		walk_for(c, kind->takes_secrets ? USE_STEP : USE_ARGV, params);
+		return;
+	}
+	for (size_t i = 0; i < params->n_children; i++) {
+		const struct node *value = params->children[i];
+
+		walk_for(c, may_be_secret(kind, value->key) ? USE_STEP : USE_ARGV, value);
+	}
+}
+
 static void walk_step(struct context *c, const struct levels *levels)
 {
 	const struct at *at = c->at;
@@ -380,7 +403,7 @@ static void walk_step(struct context *c, const struct levels *levels)
 		walk_for(c, USE_STEP, env[i]);
 	walk_for(c, USE_STEP, node_get(n, "cwd"));
 	if (kind)
-		walk_for(c, kind->takes_secrets ? USE_STEP : USE_ARGV, node_get(n, kind->name));
+		walk_params(c, kind, node_get(n, kind->name));
 	walk_for(c, USE_SHOWN, lock && lock->type == NODE_GROUP ? node_get(lock, "name") : lock);
 	walk_for(c, USE_SHOWN, node_get(node_get(node_get(n, "gate"), "approval"), "message"));
 	free(env);

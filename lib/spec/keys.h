@@ -54,6 +54,8 @@ struct key {
 	/* KEY_FREE: the type of the values. Left out: any value, its strings are templates. */
 	enum key_type item;
 	enum key_names names;
+	/* Of a step kind: it may refer to secrets even where the others become arguments. */
+	bool secret;
 };
 
 /* What lib/spec needs to know of a step kind. `keys` is NULL for `run` and `shell`, whose value
