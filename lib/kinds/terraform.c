@@ -25,7 +25,8 @@
 #define KILL_AFTER (10 * USEC_MINUTE)
 #define PLAN_CAP   ((size_t)64 * 1024 * 1024)
 #define SHOW_CAP   ((size_t)64 * 1024 * 1024)
-#define REASON_MAX 560
+/* Where init keeps the options of the backend, in a data folder inside the attempt. */
+#define BACKEND_FILE "data/terraform.tfstate"
 
 static const char *const plan_files[TERRAFORM_PLANS_MAX + 1] = {
 	"plan.out", "plan.out", "plan_2.out", "plan_3.out"};
@@ -171,7 +172,8 @@ static void enter_end(
 	json_set_string(end, "outcome", outcome_name(outcome));
 	json_set_string(end, "reason", take_reason);
 	free(take_reason);
-	if (json_bool(t->memory, "file", false)) {
+	if (json_bool(t->memory, "file", false) ||
+		(t->backend_secret && json_get(t->memory, "inits"))) {
 		enter_spawn(t, "tidy", 1, NULL, ret);
 		return;
 	}
@@ -783,6 +785,7 @@ static char **tidy_argv(unsigned plan)
 
 	v = strv_add(v, &n, xstrdup("/bin/rm"));
 	v = strv_add(v, &n, xstrdup("-f"));
+	v = strv_add(v, &n, xstrdup(BACKEND_FILE));
 	v = strv_add(v, &n, xstrdup(plan_files[plan]));
 	return strv_add(v, &n, xstrdup(show_files[plan]));
 }
@@ -835,8 +838,11 @@ static int terraform_spawn(void *state, const struct kind_context *ctx, const ch
 	struct kind_spawn *ret, char **ret_error)
 {
 	struct terraform *t = state;
+	size_t n = 0;
 	int r;
 
+	ret->untouched = strv_add(NULL, &n, xstrdup(plan_files[plan_number(t)]));
+	ret->untouched = strv_add(ret->untouched, &n, xstrdup(BACKEND_FILE));
 	if (is_named(action, "tidy")) {
 		ret->argv = tidy_argv(plan_number(t));
 		ret->cwd = xstrdup(ctx->attempt_directory);
@@ -845,8 +851,6 @@ static int terraform_spawn(void *state, const struct kind_context *ctx, const ch
 	r = fill_argv(t, ctx, action, ret, ret_error);
 	if (r == 0)
 		r = fill_env(t, ctx, action, ret, ret_error);
-	if (t->backend_secret)
-		add_artifact(ret, "data/terraform.tfstate", 0, is_named(action, "apply"));
 	ret->cwd = xstrdup(t->directory);
 	ret->stop_signal = SIGINT;
 	ret->kill_after = KILL_AFTER;

@@ -191,7 +191,6 @@ def test_an_apply_outlives_the_daemon(bench):
     bench.night.kill()
     assert is_alive(terraform)
     bench.night.begin()
-    bench.night.wait("action-adopted")
     bench.go()
     ended = bench.night.wait_run()
     assert (ended["outcome"], step_of(ended)["attempts"][0]["reason"]) == ("ok", "1 added")
@@ -320,9 +319,9 @@ def test_an_approved_plan_is_applied_and_a_stale_one_is_asked_about_again(bench)
     apply_by_hand(bench)
     bench.hcl(BACKEND + WORD + 'resource "terraform_data" "a" {\n  input = var.word\n}\n')
     here = night.here()
-    night.ask("approve", "nightly#1")
+    night.ask("approve", "--yes", "nightly#1")
     night.wait("approval-awaited", since=here)
-    assert night.ask("approve", "nightly#1") is not None
+    assert night.ask("approve", "--yes", "nightly#1") is not None
     ended = night.wait_run()
     assert (ended["outcome"], step_of(ended)["attempts"][0]["reason"]) == ("ok", "1 changed")
     assert actions(bench) == ["init", "plan", "show", "approve", "apply", "plan_2", "show_2", "approve_2",
@@ -337,7 +336,7 @@ def test_a_rejected_plan_is_not_applied(bench):
     bench.night.begin()
     bench.night.start()
     bench.night.wait("approval-awaited")
-    bench.night.ask("reject", "nightly#1")
+    bench.night.ask("reject", "--yes", "nightly#1")
     assert bench.night.wait_run()["outcome"] == "failed"
     assert not bench.state.exists()
 
@@ -378,3 +377,15 @@ def test_secrets_in_variables_outputs_and_plans_are_nowhere(bench):
     assert TOKEN in bench.state.read_text()
     for where, data in everywhere(night):
         assert TOKEN.encode() not in data, where
+
+def test_a_secret_of_the_backend_is_nowhere(bench):
+    night = bench.night
+    night.secret("TOKEN", f"{night.folder}/secret.tfstate")
+    bench.hcl(BACKEND + 'resource "terraform_data" "a" {}\n')
+    night.configure(stage().replace("@folder@/state/tf.${run.name}.tfstate", "${secret.TOKEN}"))
+    night.begin()
+    ended = run(bench)
+    assert ended["outcome"] == "ok", ended
+    assert (night.folder / "secret.tfstate").exists()
+    for where, data in everywhere(night):
+        assert b"secret.tfstate" not in data, where
