@@ -42,7 +42,8 @@ static const char overview_sql[] =
 	"  GROUP BY s.environment, s.database"
 	" UNION ALL"
 	" SELECT 'checks', row_to_json(t)::text FROM (SELECT DISTINCT ON (name, environment) *"
-	"  FROM nightjar.check_transition ORDER BY name, environment, at DESC) t"
+	"  FROM nightjar.check_transition ORDER BY name, environment,"
+	"   ended_at IS NOT NULL, at DESC) t"
 	" UNION ALL SELECT 'now', to_json(clock_timestamp())::text";
 
 static void load_next(struct pg *pg);

@@ -400,6 +400,23 @@ static void do_something(struct night *n)
 	}
 }
 
+static void count_open(void *arg, const cJSON *row)
+{
+	unsigned *n = arg;
+
+	*n += json_time(row, "ended_at") == 0;
+}
+
+/* Whoever led, and whatever was lost: the check is in one state. */
+static void check_transitions(struct night *n)
+{
+	unsigned open = 0;
+
+	sim_each_row(n->sim, TABLE_CHECK_TRANSITION, count_open, &open);
+	if (open != 1)
+		sim_broken(n->sim, "%u stretches of the check last", open);
+}
+
 static void all_faults_end(struct night *n)
 {
 	struct model_job jobs[NIGHT_JOBS];
@@ -420,10 +437,11 @@ static void all_faults_end(struct night *n)
 	model_check_slots(n->model, jobs, count);
 	configure(n, true);
 	sim_settle(n->sim);
-	sim_run_for(n->sim, USEC_MINUTE);
+	sim_run_for(n->sim, 5 * USEC_MINUTE); /* the check is asked twice */
 	if (sim_open_operations(n->sim))
 		sim_broken(n->sim, "an operation is not answered");
 	model_check_end(n->model);
+	check_transitions(n);
 }
 
 static char *what_memory_says(struct night *n)
@@ -432,9 +450,11 @@ static char *what_memory_says(struct night *n)
 	_cleanup_json_ cJSON *status = core_view_status(sim_host_core(n->sim, leader));
 	_cleanup_json_ cJSON *jobs = core_view_jobs(sim_host_core(n->sim, leader));
 	_cleanup_free_ char *a = NULL, *b = NULL;
+	cJSON *check;
 
 	cJSON_DeleteItemFromObjectCaseSensitive(status, "now");
-	cJSON_DeleteItemFromObjectCaseSensitive(status, "checks"); /* it has not asked yet */
+	cJSON_ArrayForEach(check, json_get(status, "checks"))
+		cJSON_DeleteItemFromObjectCaseSensitive(check, "checked_at");
 	a = json_print(status);
 	b = json_print(jobs);
 	return xasprintf("%s\n%s", a, b);

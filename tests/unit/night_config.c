@@ -222,7 +222,7 @@ const char *night_config_edit(struct sim *sim, struct night_config *c, bool *ret
 	struct night_job *job = &c->jobs[sim_random(sim) % c->n_jobs];
 
 	*ret_slots = true;
-	switch (sim_random(sim) % 5) {
+	switch (sim_random(sim) % 6) {
 	case 0:
 		job->configured = !job->configured;
 		break;
@@ -234,6 +234,10 @@ const char *night_config_edit(struct sim *sim, struct night_config *c, bool *ret
 		break;
 	case 3:
 		c->history = *c->history ? history(sim) : "";
+		*ret_slots = false;
+		break;
+	case 4:
+		c->endpoint++;
 		*ret_slots = false;
 		break;
 	default:
@@ -250,8 +254,11 @@ char *night_config_text(const struct night_config *c, bool quiet)
 	bool any = false;
 
 	buf_puts(&b, "{'store': {'conninfo': ''}, 'socket': {'path': '/s'}, 'max_attempts': 4, "
-		     "'locks': {'warehouse': 2}, 'checks': [{'name': 'mb', 'url': "
-		     "'http://mb/health', 'interval': '2m', 'fall': 2, 'rise': 1}], ");
+		     "'locks': {'warehouse': 2}, ");
+	buf_printf(&b,
+		"'checks': [{'name': 'mb', 'url': 'http://mb/health/%u', 'interval': '2m', "
+		"'fall': 2, 'rise': 1}], ",
+		c->endpoint);
 	buf_printf(&b, "%s'jobs': [", c->history);
 	for (size_t i = 0; i < c->n_jobs; i++) {
 		const struct night_job *job = &c->jobs[i];

@@ -17,6 +17,7 @@ struct night_job {
 struct night_config {
 	struct night_job jobs[NIGHT_JOBS];
 	const char *history;
+	unsigned endpoint; /* of the check that some steps wait for */
 	size_t n_jobs;
 };
 

@@ -366,6 +366,28 @@ static void load_job(const struct sim *sim, const struct row *row, cJSON *jobs, 
 		cJSON_AddItemToArray(red, whole_run(sim, last));
 }
 
+static bool is_of_check(const cJSON *a, const cJSON *b)
+{
+	return str_eq(json_string(a, "name"), json_string(b, "name")) &&
+	       str_eq(json_string(a, "environment"), json_string(b, "environment"));
+}
+
+/* The last stretch of each check: the open one, if there is one. */
+static void load_checks(const struct sim *sim, cJSON *checks)
+{
+	for (const struct row *row = sim->tables[TABLE_CHECK_TRANSITION]; row; row = row->next) {
+		cJSON *last = checks->child;
+
+		while (last && !is_of_check(last, row->json))
+			last = last->next;
+		if (last && json_time(row->json, "ended_at"))
+			continue;
+		if (last)
+			cJSON_Delete(cJSON_DetachItemViaPointer(checks, last));
+		cJSON_AddItemToArray(checks, cJSON_Duplicate(row->json, true));
+	}
+}
+
 static cJSON *load(struct host *host)
 {
 	const struct sim *sim = host->sim;
@@ -374,6 +396,7 @@ static cJSON *load(struct host *host)
 	cJSON *runs = json_set(o, "runs", cJSON_CreateArray());
 	cJSON *red = json_set(o, "red", cJSON_CreateArray());
 
+	load_checks(sim, json_set(o, "checks", cJSON_CreateArray()));
 	json_set_time(o, "now", sim->start + sim->boot);
 	for (const struct row *row = sim->tables[TABLE_JOB]; row; row = row->next)
 		load_job(sim, row, jobs, red);
