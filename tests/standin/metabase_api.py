@@ -1,6 +1,7 @@
 """What the endpoints of a stand-in Metabase answer: one function each, found by method and path."""
 
 import json
+import math
 import re
 import time
 import urllib.parse
@@ -108,9 +109,9 @@ def authenticate(request):
 def begin_session(request):
     metabase, body = request.metabase, request.needs("username", "password")
     user = body["username"]
-    seconds = metabase.throttled(user)
-    if seconds:
-        metabase.fail_login(user)
+    if metabase.throttled(user):
+        metabase.fail_login(user)  # this one counts as well, in what is said too
+        seconds = metabase.throttled(user)
         text = f"Too many attempts! You must wait {seconds} seconds before trying again."
         raise Answer(401, {"errors": {"username": text}})
     if metabase.users.get(user, "") != body["password"]:
@@ -516,4 +517,4 @@ def throttle_seconds(failures, scale, threshold=10, window=3600):
         return 0
     delay = 15 * (len(recent) - threshold + 1) ** 1.5 * scale
     left = recent[-1] + delay - now
-    return max(1, round(left)) if left > 0 else 0
+    return math.ceil(left) if left > 0 else 0
