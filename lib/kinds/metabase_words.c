@@ -142,6 +142,10 @@ static void put_part(struct buf *b, const struct metabase *l, const struct part 
 		put_names(b, p->seen, p->n_seen, missing);
 	} else {
 		buf_printf(b, "the sync of %s is not proved", p->db->name);
+		if (missing) {
+			buf_puts(b, ", which is to show ");
+			put_names(b, p->seen, p->n_seen, missing);
+		}
 	}
 	if (p->synced_at && missing) {
 		put_cause(b, p);

@@ -870,8 +870,8 @@ static void a_time_that_is_over_says_what_the_queue_is_at(void **state)
 	run(p, 900);
 	assert_served(p, 0, OUTCOME_NOT_READY);
 	assert_says(p, 0,
-		"the sync of Global is not proved; its queue is busy with database 3 "
-		"(NC) since 5m");
+		"the sync of Global is not proved, which is to show analytics.orders; its queue "
+		"is busy with database 3 (NC) since 5m");
 }
 
 static void a_table_hidden_for_its_name_counts_and_is_said(void **state)
