@@ -59,6 +59,52 @@ static void put_exit(struct buf *b, const cJSON *attempt)
 		buf_printf(b, "  exit %lld", (long long)code);
 }
 
+enum {
+	MISSING_SHOWN = 5, /* tables on a database's line */
+};
+
+static void put_missing(struct buf *b, const cJSON *database)
+{
+	const cJSON *missing = json_get(database, "missing"), *table;
+	int n = cJSON_GetArraySize(missing), shown = 0;
+
+	cJSON_ArrayForEach(table, missing)
+	{
+		const char *name = cJSON_GetStringValue(table);
+
+		if (!name || shown >= MISSING_SHOWN)
+			break;
+		buf_text(b, PLAIN, "%s%s", shown++ ? ", " : "  lacks ", name);
+	}
+	if (n > shown && shown)
+		buf_printf(b, " and %d more", n - shown);
+}
+
+/* One line for each database of a sync: how many of its tables are there, and what it waits for. */
+static void put_databases(struct buf *b, const cJSON *progress)
+{
+	const cJSON *list = json_get(progress, "databases"), *d;
+	bool alone = cJSON_GetArraySize(list) == 1; /* then the attempt's own line says it */
+
+	cJSON_ArrayForEach(d, list)
+	{
+		const char *name = json_string(d, "name"), *state = json_string(d, "state");
+		const char *text = json_string(d, "text");
+		int64_t expected = json_int(d, "expected", 0);
+		bool proved = str_eq(state, "proved");
+
+		buf_text(b, PLAIN, "          %s  ", name ? name : "?");
+		buf_text(b, proved ? GREEN : YELLOW, "%s", state ? state : "?");
+		if (expected > 0)
+			buf_printf(b, "  %lld of %lld tables", (long long)json_int(d, "tables", 0),
+				(long long)expected);
+		if (text && !alone)
+			buf_text(b, PLAIN, "  %s", text);
+		put_missing(b, d);
+		buf_putc(b, '\n');
+	}
+}
+
 /* What is said of the cell need not be said of its attempt again. */
 /* What it planned, and the word that was given on it. */
 static void put_plan(struct buf *b, const cJSON *plan)
@@ -97,6 +143,8 @@ static void put_attempt(struct buf *b, const cJSON *attempt, const char *cell_re
 	if (!str_eq(json_string(attempt, "reason"), cell_reason))
 		put_reason(b, attempt, "  ");
 	buf_putc(b, '\n');
+	if (!str_eq(json_string(attempt, "outcome"), "ok"))
+		put_databases(b, json_get(attempt, "progress"));
 	put_plan(b, json_get(attempt, "plan"));
 }
 
