@@ -350,15 +350,24 @@ static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 	}
 }
 
-/* What the attempt before noted last; its gates' notes are none of the machine's. */
+/* Its gates' notes are none of the machine's. */
+static const cJSON *last_note_of(const struct attempt *a)
+{
+	for (size_t i = a->n_actions; i > 0; i--)
+		if (a->actions[i - 1]->note && !gate_is_action(a->actions[i - 1]->name))
+			return a->actions[i - 1]->note;
+	return NULL;
+}
+
+/* What the attempt before noted last. One that never started noted nothing: what was in doubt
+ * before it still is. */
 static const cJSON *last_note(const struct attempt *a)
 {
-	const struct attempt *before = a->number > 1 ? a->step->attempts[a->number - 2] : NULL;
+	const cJSON *note = NULL;
 
-	for (size_t i = before ? before->n_actions : 0; i > 0; i--)
-		if (before->actions[i - 1]->note && !gate_is_action(before->actions[i - 1]->name))
-			return before->actions[i - 1]->note;
-	return NULL;
+	for (size_t i = a->number - 1; i > 0 && !note; i--)
+		note = last_note_of(a->step->attempts[i - 1]);
+	return note;
 }
 
 static void machine_begin(struct attempt *a, usec_t at, struct kind_command *ret)

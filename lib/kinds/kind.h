@@ -87,8 +87,7 @@ struct kind_context {
 	usec_t ready_left; /* of ready_timeout, as the attempt begins: so long may it still wait for
 			    * what is not ready */
 	bool approval;		     /* the step's gate wants one: of kinds that `plan` */
-	/* What the attempt before this one noted last; NULL: this is the first, or it noted none.
-	 */
+	/* What was noted last by an attempt before this one; NULL: none noted anything. */
 	const cJSON *before;
 	/* The relations that the dbt steps before this one have really built: those of the cells it
 	 * needs, directly or through others, in its environment, and of its own cell; in a retry
