@@ -265,8 +265,16 @@ static const struct part *failed_part(const struct wish *w)
 	return NULL;
 }
 
+/* All of a Metabase that has none, as on a tenant's first night. */
+static bool wants_nothing(const struct wish *w)
+{
+	return w->want->all && w->n_parts == 0;
+}
+
 static bool is_proved(const struct wish *w)
 {
+	if (wants_nothing(w))
+		return true;
 	for (size_t i = 0; i < w->n_parts; i++)
 		if (w->parts[i].state != PART_PROVED)
 			return false;
@@ -292,7 +300,9 @@ static void settle(struct metabase *l, struct wish *w, usec_t at)
 	if (failed)
 		wish_serve(l, w, OUTCOME_FAILED, xstrdup(failed->reason));
 	else if (w->resolved && !things_next(w) && (w->want->look ? look_is_over(w) : is_proved(w)))
-		wish_serve(l, w, OUTCOME_OK, words_hidden(w));
+		wish_serve(l, w, OUTCOME_OK,
+			wants_nothing(w) ? xstrdup("Metabase has no database yet: nothing to sync")
+					 : words_hidden(w));
 	else if (at >= w->deadline && trouble_of(l, w))
 		wish_serve(l, w, OUTCOME_TRANSIENT, xstrdup(trouble_of(l, w)));
 	else if (at >= w->deadline)
