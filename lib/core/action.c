@@ -196,7 +196,7 @@ static bool is_first(const struct action *action)
 	const struct attempt *a = action->attempt;
 
 	for (size_t i = 0; i < a->n_actions && a->actions[i] != action; i++)
-		if (a->actions[i]->type == KIND_SPAWN || a->actions[i]->type == KIND_HTTP)
+		if (a->actions[i]->type != KIND_WAIT && a->actions[i]->type != KIND_ASK)
 			return false;
 	return true;
 }
@@ -480,7 +480,8 @@ static void read_outputs(struct step *step, const struct artifact *file)
 	}
 }
 
-/* Another daemon may wait for it. Where the store is away the adapter keeps it until it is there. */
+/* Another daemon may wait for it. Where the store is away the adapter keeps it until it is there.
+ */
 static void report_forgotten(struct action *action, const struct action_status *status)
 {
 	struct core *core = action->core;

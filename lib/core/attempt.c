@@ -15,11 +15,7 @@
 #include "core/run.h"
 #include "core/timer.h"
 
-#define NOT_READY_FIRST	    (30 * USEC_SEC)
-#define NOT_READY_MOST	    (10 * USEC_MINUTE)
-#define NEVER_STARTED_FIRST USEC_SEC
-#define NEVER_STARTED_MOST  USEC_MINUTE
-#define REASON_MAX	    600
+#define REASON_MAX 600
 
 /* --- made and freed
  * -------------------------------------------------------------------------------- */
@@ -166,7 +162,7 @@ enum outcome stop_outcome(enum stop_reason reason)
 }
 
 /* Everything that ends an attempt comes here. */
-static void attempt_enter_ended(struct attempt *a, enum outcome outcome, const char *reason)
+void attempt_enter_ended(struct attempt *a, enum outcome outcome, const char *reason)
 {
 	struct core *core = a->step->cell->run->core;
 	cJSON *progress = a->machine ? attempt_progress(a) : NULL;
@@ -195,90 +191,10 @@ static void attempt_enter_ended(struct attempt *a, enum outcome outcome, const c
 	step_attempt_ended(a->step, a);
 }
 
-static unsigned counted_attempts(const struct step *step)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < step->n_attempts; i++)
-		n += step->attempts[i]->counted;
-	return n;
-}
-
-static usec_t backoff(struct core *core, const struct spec_retry *retry, unsigned tries)
-{
-	double delay = (double)retry->delay;
-	uint64_t dice;
-
-	for (unsigned i = 1; i < tries && delay < (double)USEC_DAY; i++)
-		delay *= retry->factor;
-	if (retry->max_delay)
-		delay = MIN(delay, (double)retry->max_delay);
-	if (retry->jitter > 0) {
-		dice = core->ports.random.next(core->ports.random.self) >> 11;
-		delay *= 1 - retry->jitter + 2 * retry->jitter * (double)dice / 0x1p53;
-	}
-	return (usec_t)MIN(delay, (double)(30 * USEC_DAY));
-}
-
-static bool not_ready_again(const struct attempt *a, usec_t *ret_delay)
-{
-	usec_t delay = NOT_READY_FIRST / 2;
-
-	for (size_t i = 0; i < a->step->n_attempts && delay < NOT_READY_MOST; i++)
-		if (a->step->attempts[i]->outcome == OUTCOME_NOT_READY)
-			delay *= 2;
-	delay = MIN(delay, NOT_READY_MOST);
-	if (delay > gate_ready_left(a))
-		return false;
-	*ret_delay = delay;
-	return true;
-}
-
-/* Doubling with each one in a row. */
-static usec_t never_started_delay(const struct step *step)
-{
-	usec_t delay = NEVER_STARTED_FIRST;
-
-	for (size_t i = step->n_attempts - 1; i > 0 && delay < NEVER_STARTED_MOST; i--) {
-		if (!step->attempts[i - 1]->never_started)
-			break;
-		delay *= 2;
-	}
-	return MIN(delay, NEVER_STARTED_MOST);
-}
-
-bool attempt_is_retried(struct attempt *a, usec_t *ret_delay)
-{
-	const struct spec_retry *retry = &a->step->spec->retry;
-	unsigned tries = counted_attempts(a->step);
-
-	if (a->outcome == OUTCOME_OK || a->final || a->step->cell->stop || a->step->cancelled)
-		return false;
-	if (a->never_started) {
-		*ret_delay = never_started_delay(a->step);
-		return true;
-	}
-	if (a->outcome == OUTCOME_NOT_READY)
-		return not_ready_again(a, ret_delay);
-	if (!(retry->on & 1u << a->outcome) || tries >= retry->attempts)
-		return false;
-	*ret_delay = backoff(a->step->cell->run->core, retry, tries);
-	return true;
-}
-
 /* --- the machine's commands
  * ------------------------------------------------------------------------------- */
 
-static void command_fini(struct kind_command *cmd)
-{
-	free(cmd->lock);
-	free(cmd->hash);
-	free(cmd->reason);
-	cJSON_Delete(cmd->note);
-	cJSON_Delete(cmd->rows);
-}
-
-static bool fill_locks(struct attempt *a, const struct kind_command *cmd, char **ret_error)
+bool attempt_fill_locks(struct attempt *a, const struct kind_command *cmd, char **ret_error)
 {
 	struct place *p = &a->place;
 
@@ -300,7 +216,7 @@ static void obey_effect(struct attempt *a, const struct kind_command *cmd)
 	_cleanup_free_ char *error = NULL;
 
 	a->place.locks_only = takes_no_place(cmd->type);
-	if (!fill_locks(a, cmd, &error)) {
+	if (!attempt_fill_locks(a, cmd, &error)) {
 		attempt_enter_ended(a, OUTCOME_FAILED, error);
 		return;
 	}
@@ -324,7 +240,7 @@ static void obey_wait(struct attempt *a, const struct kind_command *cmd)
 }
 
 /* Does what the machine said; what it noted has been kept already. */
-static void attempt_obey(struct attempt *a, const struct kind_command *cmd)
+void attempt_obey(struct attempt *a, const struct kind_command *cmd)
 {
 	if (a->stop && (cmd->type != KIND_DONE || cmd->outcome != OUTCOME_OK)) {
 		attempt_enter_ended(a, stop_outcome(a->stop), a->stop_why);
@@ -370,7 +286,7 @@ static const cJSON *last_note(const struct attempt *a)
 	return note;
 }
 
-static void machine_begin(struct attempt *a, usec_t at, struct kind_command *ret)
+void attempt_machine_begin(struct attempt *a, usec_t at, struct kind_command *ret)
 {
 	struct kind_event begin = {.type = KIND_BEGIN, .at = at};
 
@@ -384,9 +300,9 @@ void attempt_gates_open(struct attempt *a)
 {
 	struct kind_command cmd = {0};
 
-	machine_begin(a, core_server_now(a->step->cell->run->core), &cmd);
+	attempt_machine_begin(a, core_server_now(a->step->cell->run->core), &cmd);
 	attempt_obey(a, &cmd);
-	command_fini(&cmd);
+	kind_command_fini(&cmd);
 }
 
 void attempt_begin(struct step *step)
@@ -399,7 +315,7 @@ void attempt_begin(struct step *step)
 		attempt_gates_open(a);
 }
 
-static size_t n_gates(const struct attempt *a)
+size_t attempt_n_gates(const struct attempt *a)
 {
 	size_t n = 0;
 
@@ -411,7 +327,7 @@ static size_t n_gates(const struct attempt *a)
 void attempt_granted(struct core *core, struct attempt *a)
 {
 	a->state = ATTEMPT_INTENT;
-	if (a->n_actions == n_gates(a) + 1) /* what it waited until then is no part of it */
+	if (a->n_actions == attempt_n_gates(a) + 1) /* what it waited until then is no part of it */
 		a->started_at = core_now(core);
 	record_attempt(a);
 	action_intend(a->open);
@@ -518,7 +434,7 @@ void attempt_action_ended(struct attempt *a, const struct kind_event *event)
 	if (cmd.rows)
 		record_kind_rows(a, cmd.rows);
 	attempt_obey(a, &cmd);
-	command_fini(&cmd);
+	kind_command_fini(&cmd);
 	run_touch(run);
 }
 
@@ -586,166 +502,6 @@ bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why)
 	}
 	attempt_enter_ended(a, stop_outcome(a->stop), a->stop_why);
 	return true;
-}
-
-/* --- after a restart
- * ------------------------------------------------------------------------------------------ */
-
-static bool is_ours(const struct action *action)
-{
-	return str_eq(action->machine, action->core->ports.machine);
-}
-
-/* Its own shim is asked; another machine's reports, or its deadline passes. */
-static void resume_process(struct attempt *a, struct action *action, const struct kind_command *cmd)
-{
-	_cleanup_free_ char *error = NULL;
-
-	if (!fill_locks(a, cmd, &error))
-		core_notice(action->core, EVENT_ALARM, NULL, "%s: its lock cannot be named: %s",
-			a->scope.run_name, error);
-	place_take(action->core, a);
-	if (is_ours(action)) {
-		a->state = ATTEMPT_INTENT;
-		action_find(action);
-		return;
-	}
-	a->state = ATTEMPT_FOREIGN;
-	timer_set_boot(action->core, &action->wait,
-		core_boot(action->core) +
-			MAX(action->deadline_at - core_server_now(action->core), 0));
-}
-
-static void resume_call(struct attempt *a, struct action *action)
-{
-	struct kind_event event = {
-		.type = KIND_ANSWERED,
-		.action = action->name,
-		.http_error = "the daemon was restarted before the answer came",
-	};
-
-	if (action->repeatable || action->looks) {
-		attempt_action_ended(a, &event);
-		return;
-	}
-	action->ended = true;
-	a->open = NULL;
-	record_action(action);
-	attempt_enter_ended(a, OUTCOME_NEEDS_PERSON,
-		"the daemon was restarted before the answer came: the call may have had its "
-		"effect");
-}
-
-/* It is harmless to ask again. */
-static void resume_asking(struct attempt *a, struct action *action, const struct kind_command *cmd)
-{
-	_cleanup_free_ char *error = NULL;
-
-	a->place.locks_only = true;
-	if (!fill_locks(a, cmd, &error)) {
-		attempt_action_failed(a, error);
-		return;
-	}
-	place_take(action->core, a);
-	a->state = ATTEMPT_INTENT;
-	action_find(action);
-}
-
-static void resume_open(struct attempt *a, struct action *action, const struct kind_command *cmd)
-{
-	a->open = action;
-	action->looks = cmd->looks;
-	switch (action->type) {
-	case KIND_SPAWN:
-		resume_process(a, action, cmd);
-		return;
-	case KIND_HTTP:
-		resume_call(a, action);
-		return;
-	case KIND_ASK:
-		action->hash = xstrdup(cmd->hash);
-		gate_resume(a, action);
-		return;
-	case KIND_JOIN:
-	case KIND_QUERY:
-		resume_asking(a, action, cmd);
-		return;
-	default:
-		action_pause(action, cmd->wait);
-		return;
-	}
-}
-
-/* The event as the machine met it, from its record. */
-static void replay_event(struct attempt *a, struct action *action, struct kind_command *ret)
-{
-	struct action_status status = {0};
-	struct kind_event event = {
-		.action = action->name,
-		.at = action->ended_at,
-		.note = action->note,
-	};
-
-	switch (action->type) {
-	case KIND_SPAWN:
-		event.type = KIND_ENDED;
-		action_status_from_json(action->status, &status);
-		event.status = &status;
-		break;
-	case KIND_HTTP:
-	case KIND_QUERY:
-		event.type = KIND_ANSWERED;
-		break;
-	case KIND_ASK:
-		event.type = KIND_APPROVED;
-		event.who = json_string(action->note, "by");
-		break;
-	case KIND_JOIN:
-		event.type = KIND_SERVED;
-		break;
-	default:
-		event.type = KIND_PASSED;
-		break;
-	}
-	a->kind->next(a->machine, &a->ctx, &event, ret);
-	action_status_fini(&status);
-}
-
-void attempt_resume(struct attempt *a)
-{
-	struct kind_command cmd = {0};
-	size_t gates = n_gates(a);
-
-	if (gates && !a->actions[gates - 1]->ended) {
-		a->open = a->actions[gates - 1];
-		gate_resume(a, a->open);
-		return;
-	}
-	if (gates == a->n_actions && gate_begin(a))
-		return;
-	machine_begin(a, a->started_at, &cmd);
-	for (size_t i = gates; i < a->n_actions; i++) {
-		struct action *action = a->actions[i];
-
-		if (cmd.type == KIND_DONE || !str_eq(cmd.action, action->name)) {
-			command_fini(&cmd);
-			attempt_enter_ended(a, OUTCOME_NEEDS_PERSON,
-				"its actions do not fit this version of nightjar: it cannot be "
-				"followed");
-			return;
-		}
-		action->type = cmd.type;
-		if (!action->ended) {
-			resume_open(a, action, &cmd);
-			command_fini(&cmd);
-			return;
-		}
-		command_fini(&cmd);
-		cmd = (struct kind_command){0};
-		replay_event(a, action, &cmd);
-	}
-	attempt_obey(a, &cmd);
-	command_fini(&cmd);
 }
 
 /* --- for readers

@@ -14,8 +14,22 @@ void attempt_begin(struct step *step);
 /* For record_to_run(): an attempt in the step's list, not begun. */
 struct attempt *attempt_new(struct step *step, unsigned number);
 void attempt_free(struct attempt *a);
-/* Builds the machine anew from the recorded actions and goes on: follows what is open. */
+/* In resume.c: builds the machine anew from the recorded actions and goes on: follows what is
+ * open. */
 void attempt_resume(struct attempt *a);
+
+/* For resume.c: the parts of an attempt's life that it takes up again.
+ *
+ * The machine's first command, as at `at`. */
+void attempt_machine_begin(struct attempt *a, usec_t at, struct kind_command *ret);
+/* Does what the machine said; what it noted has been kept already. */
+void attempt_obey(struct attempt *a, const struct kind_command *cmd);
+/* Names the locks of its next action. False with a sentence where a name cannot be had. */
+bool attempt_fill_locks(struct attempt *a, const struct kind_command *cmd, char **ret_error);
+/* Everything that ends an attempt comes here. */
+void attempt_enter_ended(struct attempt *a, enum outcome outcome, const char *reason);
+/* So many of its first actions are gates. */
+size_t attempt_n_gates(const struct attempt *a);
 
 /* From gate.c: all gates are open, the machine begins. */
 void attempt_gates_open(struct attempt *a);
@@ -28,7 +42,7 @@ void attempt_gate_shut(struct attempt *a, enum outcome outcome, const char *reas
 void attempt_granted(struct core *core, struct attempt *a);
 /* Asks for its end. True if it has ended; else its end will come. */
 bool attempt_stop(struct attempt *a, enum stop_reason reason, const char *why);
-/* After the end: is there to be another, and when (µs from now)? */
+/* In retry.c, after the end: is there to be another, and when (µs from now)? */
 bool attempt_is_retried(struct attempt *a, usec_t *ret_delay);
 /* What it is doing, where that is waiting; NULL when it runs. The caller frees. */
 char *attempt_waits_for(const struct attempt *a);

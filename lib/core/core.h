@@ -13,6 +13,8 @@
  *               loaded; check_view.c: what readers see
  *   lane.c      what attempts want of one Metabase: one machine for all of them
  *   built.c     what dbt has built, for the steps after it; how long syncs take
+ *   retry.c     after the end of an attempt: another one, and when
+ *   resume.c    an attempt after a restart
  *   lock.c      places and named locks, taken all or none, first come first served
  *   timer.c     delays and waits
  *   deadline.c  deadlines of runs and stages, whose clocks stand still for approvals

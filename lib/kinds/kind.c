@@ -60,6 +60,15 @@ enum stop_reason stop_reason_parse(const char *s)
 	return STOP_NONE;
 }
 
+void kind_command_fini(struct kind_command *cmd)
+{
+	free(cmd->lock);
+	free(cmd->hash);
+	free(cmd->reason);
+	cJSON_Delete(cmd->note);
+	cJSON_Delete(cmd->rows);
+}
+
 void kind_spawn_fini(struct kind_spawn *s)
 {
 	strv_free(s->argv);

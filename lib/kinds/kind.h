@@ -86,7 +86,7 @@ struct kind_context {
 	const char *state_directory; /* absolute; a kind's own folder in it is named after it */
 	usec_t ready_left; /* of ready_timeout, as the attempt begins: so long may it still wait for
 			    * what is not ready */
-	bool approval;		     /* the step's gate wants one: of kinds that `plan` */
+	bool approval;	   /* the step's gate wants one: of kinds that `plan` */
 	/* What was noted last by an attempt before this one; NULL: none noted anything. */
 	const cJSON *before;
 	/* The relations that the dbt steps before this one have really built: those of the cells it
@@ -187,6 +187,9 @@ struct kind_command {
 	cJSON *note;
 	cJSON *rows;
 };
+
+/* Frees what the command holds. */
+void kind_command_fini(struct kind_command *cmd);
 
 /* What is to be started. All freed by the core with kind_spawn_fini. */
 struct kind_spawn {

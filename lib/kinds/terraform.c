@@ -22,17 +22,6 @@
 #include "kinds/terraform_machine.h"
 #include "kinds/terraform_show.h"
 
-#define KILL_AFTER (10 * USEC_MINUTE)
-#define PLAN_CAP   ((size_t)64 * 1024 * 1024)
-#define SHOW_CAP   ((size_t)64 * 1024 * 1024)
-/* Where init keeps the options of the backend, in a data folder inside the attempt. */
-#define BACKEND_FILE "data/terraform.tfstate"
-
-static const char *const plan_files[TERRAFORM_PLANS_MAX + 1] = {
-	"plan.out", "plan.out", "plan_2.out", "plan_3.out"};
-static const char *const show_files[TERRAFORM_PLANS_MAX + 1] = {
-	"show.json", "show.json", "show_2.json", "show_3.json"};
-
 static void *terraform_new(const struct kind_context *ctx)
 {
 	struct terraform *t = xnew(struct terraform);
@@ -54,196 +43,6 @@ static void terraform_free(void *state)
 	terraform_log_fini(&t->log);
 	cJSON_Delete(t->memory);
 	free(t);
-}
-
-static unsigned plan_number(const struct terraform *t)
-{
-	return (unsigned)MAX(1, MIN(json_int(t->memory, "plans", 1), TERRAFORM_PLANS_MAX));
-}
-
-static struct terraform_command command_of(
-	const struct terraform *t, const struct kind_context *ctx)
-{
-	return (struct terraform_command){
-		.params = t->params,
-		.directory = t->directory,
-		.data_directory = t->data_directory,
-		.attempt_directory = ctx->attempt_directory,
-	};
-}
-
-/* --- what it does next -------------------------------------------------------------------- */
-
-/* "apply", and "apply_2" of the second plan. */
-static void name_action(struct kind_command *ret, const char *name, unsigned number)
-{
-	if (number > 1)
-		snprintf(ret->action, sizeof(ret->action), "%s_%u", name, number);
-	else
-		snprintf(ret->action, sizeof(ret->action), "%s", name);
-}
-
-static void done(struct kind_command *ret, enum outcome outcome, char *take_reason)
-{
-	ret->type = KIND_DONE;
-	ret->outcome = outcome;
-	ret->reason = take_reason;
-}
-
-static void enter_spawn(struct terraform *t, const char *name, unsigned number, const char *lock,
-	struct kind_command *ret)
-{
-	ret->type = KIND_SPAWN;
-	name_action(ret, name, number);
-	ret->repeatable = true;
-	ret->lock = lock ? xasprintf("%s:%s", lock,
-				   str_eq(lock, "terraform") ? t->data_directory : t->directory)
-			 : NULL;
-}
-
-static void enter_sync(struct kind_command *ret)
-{
-	ret->type = KIND_JOIN;
-	name_action(ret, "sync", 1);
-	ret->repeatable = true;
-}
-
-static void enter_look(struct terraform *t, const char *after, struct kind_command *ret)
-{
-	json_set_string(t->memory, "after", after);
-	ret->type = KIND_JOIN;
-	name_action(ret, "look", (unsigned)terraform_count(t, "looks"));
-	ret->repeatable = true;
-}
-
-/* Two inits of one directory would meet in its lock file, and in a cache of plugins. */
-static void enter_init(struct terraform *t, struct kind_command *ret)
-{
-	enter_spawn(t, "init", (unsigned)terraform_count(t, "inits"), "terraform-init", ret);
-}
-
-static void enter_plan(struct terraform *t, struct kind_command *ret)
-{
-	terraform_forget(t, "hash");
-	terraform_forget(t, "changes");
-	terraform_forget(t, "show");
-	terraform_count(t, "plans");
-	enter_spawn(t, "plan", plan_number(t), "terraform", ret);
-}
-
-static void enter_show(struct terraform *t, struct kind_command *ret)
-{
-	enter_spawn(t, "show", plan_number(t), NULL, ret);
-}
-
-static void enter_apply(struct terraform *t, struct kind_command *ret)
-{
-	const cJSON *c;
-
-	if (!json_bool(t->memory, "applied", false)) {
-		terraform_forget(t, "foreseen");
-		cJSON_ArrayForEach(c, json_get(t->memory, "changes"))
-		{
-			if (terraform_action_destroys(json_string(c, "action")))
-				terraform_list_add(t, "foreseen", json_string(c, "address"));
-		}
-		json_set_bool(t->memory, "first", true);
-	}
-	json_set_bool(t->memory, "applied", true);
-	enter_spawn(t, "apply", plan_number(t), "terraform", ret);
-	ret->repeatable = false;
-	ret->looks = true;
-}
-
-static void enter_ask(struct terraform *t, struct kind_command *ret)
-{
-	ret->type = KIND_ASK;
-	name_action(ret, "approve", plan_number(t));
-	ret->repeatable = true;
-	ret->hash = xstrdup(json_string(t->memory, "hash"));
-}
-
-/* The attempt ends so; before it does, the plan's file goes: it holds every value. */
-static void enter_end(
-	struct terraform *t, enum outcome outcome, char *take_reason, struct kind_command *ret)
-{
-	cJSON *end = json_set(t->memory, "end", cJSON_CreateObject());
-
-	json_set_string(end, "outcome", outcome_name(outcome));
-	json_set_string(end, "reason", take_reason);
-	free(take_reason);
-	if (json_bool(t->memory, "file", false) ||
-		(t->backend_secret && json_get(t->memory, "inits"))) {
-		enter_spawn(t, "tidy", 1, NULL, ret);
-		return;
-	}
-	done(ret, outcome, xstrdup(json_string(end, "reason")));
-}
-
-static void enter_ended(struct terraform *t, struct kind_command *ret)
-{
-	const cJSON *end = json_get(t->memory, "end");
-
-	done(ret, outcome_parse(json_string(end, "outcome")), xstrdup(json_string(end, "reason")));
-}
-
-static void enter_not_ready(struct terraform *t, struct kind_command *ret)
-{
-	_cleanup_free_ char *what = terraform_wanted_text(t);
-
-	enter_end(t, OUTCOME_NOT_READY,
-		what ? xasprintf("terraform: Metabase does not have %s yet", what)
-		     : xstrdup("terraform: look-ups in Metabase failed; it is to be synced first"),
-		ret);
-}
-
-static void after_init(struct terraform *t, struct kind_command *ret)
-{
-	if (terraform_command_workspace(t->params))
-		enter_spawn(
-			t, "workspace", (unsigned)terraform_count(t, "selects"), "terraform", ret);
-	else
-		enter_plan(t, ret);
-}
-
-static void after_sync(struct terraform *t, struct kind_command *ret)
-{
-	if (json_bool(t->memory, "init", false) && !t->backend_secret)
-		after_init(t, ret);
-	else
-		enter_init(t, ret);
-}
-
-/* The plan is good and its names are known: may it be applied? */
-static void after_look(
-	struct terraform *t, const struct kind_context *ctx, struct kind_command *ret)
-{
-	_cleanup_free_ char *unforeseen = terraform_unforeseen(t);
-
-	if (ctx->approval)
-		enter_ask(t, ret);
-	else if (unforeseen)
-		enter_end(t, OUTCOME_NEEDS_PERSON,
-			xasprintf("terraform: after an apply that did not end well, the plan would "
-				  "%s: look, then retry",
-				unforeseen),
-			ret);
-	else
-		enter_apply(t, ret);
-}
-
-static void after_show(
-	struct terraform *t, const struct kind_context *ctx, struct kind_command *ret)
-{
-	char *unknowable = terraform_doubt_unknowable(t);
-
-	if (unknowable)
-		enter_end(t, OUTCOME_NEEDS_PERSON, xasprintf("terraform: %s", unknowable), ret);
-	else if (terraform_doubt_planned(t))
-		enter_look(t, "doubt", ret);
-	else
-		after_look(t, ctx, ret);
-	free(unknowable);
 }
 
 /* --- begin -------------------------------------------------------------------------------- */
@@ -286,14 +85,14 @@ static void begin(struct terraform *t, const struct kind_context *ctx, struct ki
 	char *error = NULL;
 
 	if (prepare(t, ctx, &error) < 0) {
-		done(ret, OUTCOME_FAILED, error);
+		terraform_enter_done(ret, OUTCOME_FAILED, error);
 		return;
 	}
 	terraform_carry(t, ctx->before);
 	if (t->has_metabase && json_get(t->memory, "sync"))
-		enter_sync(ret);
+		terraform_enter_sync(ret);
 	else
-		after_sync(t, ret);
+		terraform_after_sync(t, ret);
 }
 
 /* --- what has ended ----------------------------------------------------------------------- */
@@ -307,14 +106,14 @@ static void on_synced(struct terraform *t, const struct kind_context *ctx,
 	switch (event->outcome) {
 	case OUTCOME_OK:
 		terraform_count(t, "rounds");
-		after_sync(t, ret);
+		terraform_after_sync(t, ret);
 		break;
 	case OUTCOME_NOT_READY:
 	case OUTCOME_TRANSIENT: /* waiting for Metabase burns nothing */
-		enter_end(t, OUTCOME_NOT_READY, xasprintf("Metabase: %s", why), ret);
+		terraform_enter_end(t, OUTCOME_NOT_READY, xasprintf("Metabase: %s", why), ret);
 		break;
 	default:
-		enter_end(t, OUTCOME_FAILED, xasprintf("Metabase: %s", why), ret);
+		terraform_enter_end(t, OUTCOME_FAILED, xasprintf("Metabase: %s", why), ret);
 		break;
 	}
 	ret->rows = rows;
@@ -332,7 +131,7 @@ static void on_ended_early(struct terraform *t, const struct kind_context *ctx,
 	_cleanup_free_ char *why = NULL;
 	enum outcome outcome = kind_exit_outcome(ctx, event->status, &why);
 
-	enter_end(t, outcome,
+	terraform_enter_end(t, outcome,
 		xasprintf("terraform: %.*s %s", (int)strcspn(event->action, "_"), event->action,
 			why ? why : "ended"),
 		ret);
@@ -363,17 +162,17 @@ static void on_errors(struct terraform *t, const struct kind_context *ctx,
 	const struct kind_event *event, struct kind_command *ret)
 {
 	struct terraform_verdict v = terraform_judge(&t->log, event->status);
-	bool again = plan_number(t) < TERRAFORM_PLANS_MAX;
+	bool again = terraform_plan_number(t) < TERRAFORM_PLANS_MAX;
 
 	json_set_string(t->memory, "said", v.reason);
 	if (v.class == TF_CLASS_LOGIN && t->has_metabase)
-		enter_look(t, "login", ret);
+		terraform_enter_look(t, "login", ret);
 	else if (v.class == TF_CLASS_STALE && again)
-		enter_plan(t, ret);
+		terraform_enter_plan(t, ret);
 	else if (v.class == TF_CLASS_INIT && again && !json_get(t->memory, "inits"))
-		enter_init(t, ret);
+		terraform_enter_init(t, ret);
 	else
-		enter_end(t, outcome_of(v.class), xstrdup(v.reason), ret);
+		terraform_enter_end(t, outcome_of(v.class), xstrdup(v.reason), ret);
 	free(v.reason);
 }
 
@@ -382,7 +181,7 @@ static void on_init_ended(struct terraform *t, const struct kind_context *ctx,
 {
 	json_set_bool(t->memory, "init", event->status->code == 0);
 	if (event->status->code == 0)
-		after_init(t, ret);
+		terraform_after_init(t, ret);
 	else
 		on_errors(t, ctx, event, ret);
 }
@@ -393,11 +192,11 @@ static void on_workspace_ended(struct terraform *t, const struct kind_context *c
 	_cleanup_free_ char *words = last_words_text(&t->log.words);
 
 	if (event->status->code == 0)
-		enter_plan(t, ret);
+		terraform_enter_plan(t, ret);
 	else if (t->log.n_errors)
 		on_errors(t, ctx, event, ret);
 	else
-		enter_end(t, OUTCOME_FAILED,
+		terraform_enter_end(t, OUTCOME_FAILED,
 			xasprintf("terraform: there is no workspace \"%s\"",
 				terraform_command_workspace(t->params)),
 			ret);
@@ -443,14 +242,14 @@ static void on_planned(struct terraform *t, const struct kind_context *ctx,
 	rows = plan_rows(t, ctx, event);
 	text = terraform_changes_text(json_get(t->memory, "changes"), false);
 	if (!any)
-		enter_end(t, OUTCOME_OK, xstrdup(t->plan_only ? "no drift" : "nothing to change"),
-			ret);
+		terraform_enter_end(t, OUTCOME_OK,
+			xstrdup(t->plan_only ? "no drift" : "nothing to change"), ret);
 	else if (!t->plan_only)
-		enter_show(t, ret);
+		terraform_enter_show(t, ret);
 	else if (ctx->approval)
-		enter_ask(t, ret);
+		terraform_enter_ask(t, ret);
 	else
-		enter_end(t, OUTCOME_OK,
+		terraform_enter_end(t, OUTCOME_OK,
 			xasprintf("drift: %s", *text ? text : "outputs would change"), ret);
 	ret->rows = rows;
 }
@@ -464,7 +263,7 @@ static void on_plan_ended(struct terraform *t, const struct kind_context *ctx,
 	json_set_bool(t->memory, "file", !t->plan_only);
 	if (code == TERRAFORM_ERRORED) {
 		json_set_bool(t->memory, "file", false);
-		enter_end(t, OUTCOME_NEEDS_PERSON,
+		terraform_enter_end(t, OUTCOME_NEEDS_PERSON,
 			xasprintf("terraform: %s/errored.tfstate holds a state that could not be "
 				  "saved: `terraform state push errored.tfstate`, remove it, then "
 				  "retry",
@@ -480,7 +279,7 @@ static void on_plan_ended(struct terraform *t, const struct kind_context *ctx,
 	if (v.class == TF_CLASS_NOT_READY) {
 		json_set_string(t->memory, "said", v.reason);
 		terraform_note_lookups(t);
-		enter_show(t, ret);
+		terraform_enter_show(t, ret);
 	} else {
 		on_errors(t, ctx, event, ret);
 	}
@@ -492,14 +291,14 @@ static void on_not_ready(struct terraform *t, struct kind_command *ret)
 {
 	terraform_want_sync(t);
 	if (t->has_metabase && terraform_wanted_was_proved(t))
-		enter_look(t, "names", ret);
+		terraform_enter_look(t, "names", ret);
 	else if (json_int(t->memory, "rounds", 0) >= TERRAFORM_ROUNDS_MAX)
-		enter_end(t, OUTCOME_FAILED,
+		terraform_enter_end(t, OUTCOME_FAILED,
 			xasprintf("%s, though Metabase has been synced %d times",
 				json_string(t->memory, "said"), TERRAFORM_ROUNDS_MAX),
 			ret);
 	else
-		enter_not_ready(t, ret);
+		terraform_enter_not_ready(t, ret);
 }
 
 static void take_show(struct terraform *t, const struct kind_event *event)
@@ -521,7 +320,7 @@ static void on_shown(struct terraform *t, const struct kind_context *ctx,
 		json_set_bool(t->memory, "file", false);
 		on_not_ready(t, ret);
 	} else {
-		after_show(t, ctx, ret);
+		terraform_after_show(t, ctx, ret);
 	}
 }
 
@@ -532,7 +331,7 @@ static void on_applied(struct terraform *t, struct kind_command *ret)
 	const cJSON *changes = json_get(t->memory, "changes");
 	_cleanup_free_ char *text = terraform_changes_text(changes, true);
 
-	enter_end(t, OUTCOME_OK, xstrdup(*text ? text : "outputs changed"), ret);
+	terraform_enter_end(t, OUTCOME_OK, xstrdup(*text ? text : "outputs changed"), ret);
 }
 
 /* Nobody told it to end, and it could not say how far it was: the state tells, once planned again.
@@ -543,12 +342,12 @@ static void on_apply_cut(struct terraform *t, const struct kind_context *ctx,
 	_cleanup_free_ char *why = NULL;
 
 	terraform_doubt(t, true);
-	if (plan_number(t) < TERRAFORM_PLANS_MAX) {
-		enter_plan(t, ret);
+	if (terraform_plan_number(t) < TERRAFORM_PLANS_MAX) {
+		terraform_enter_plan(t, ret);
 		return;
 	}
 	kind_exit_outcome(ctx, event->status, &why);
-	enter_end(t, OUTCOME_NEEDS_PERSON,
+	terraform_enter_end(t, OUTCOME_NEEDS_PERSON,
 		xasprintf("terraform: apply was cut off again and again: %s", why ? why : "ended"),
 		ret);
 }
@@ -575,7 +374,7 @@ static void on_apply_errors(struct terraform *t, const struct kind_context *ctx,
 		on_not_ready(t, ret);
 	} else if (v.class == TF_CLASS_LOST && can_look_for_doubt(t)) {
 		json_set_bool(t->memory, "lost", true);
-		enter_look(t, "doubt", ret);
+		terraform_enter_look(t, "doubt", ret);
 	} else {
 		on_errors(t, ctx, event, ret);
 	}
@@ -620,16 +419,17 @@ static void on_looked_for_names(struct terraform *t, const struct kind_context *
 				: NULL;
 
 	if (missing)
-		enter_end(t, OUTCOME_FAILED, missing, ret);
+		terraform_enter_end(t, OUTCOME_FAILED, missing, ret);
 	else if (is_away(event->outcome))
-		enter_not_ready(t, ret);
+		terraform_enter_not_ready(t, ret);
 	else if (event->outcome != OUTCOME_OK)
-		enter_end(
+		terraform_enter_end(
 			t, OUTCOME_FAILED, xasprintf("%s; Metabase: %s", said, event->reason), ret);
 	else if (json_int(t->memory, "rounds", 0) >= TERRAFORM_ROUNDS_MAX)
-		enter_end(t, OUTCOME_FAILED, xasprintf("%s, though Metabase has it", said), ret);
+		terraform_enter_end(
+			t, OUTCOME_FAILED, xasprintf("%s, though Metabase has it", said), ret);
 	else
-		enter_not_ready(t, ret);
+		terraform_enter_not_ready(t, ret);
 }
 
 static void on_looked_for_doubt(struct terraform *t, const struct kind_context *ctx,
@@ -639,17 +439,18 @@ static void on_looked_for_doubt(struct terraform *t, const struct kind_context *
 	char *twin = terraform_found_twin(t, event->result);
 
 	if (event->outcome != OUTCOME_OK)
-		enter_end(t, is_away(event->outcome) ? OUTCOME_TRANSIENT : OUTCOME_NEEDS_PERSON,
+		terraform_enter_end(t,
+			is_away(event->outcome) ? OUTCOME_TRANSIENT : OUTCOME_NEEDS_PERSON,
 			xasprintf("terraform: what an earlier apply may have made could not be "
 				  "looked for: Metabase: %s",
 				event->reason ? event->reason : "no reason given"),
 			ret);
 	else if (twin)
-		enter_end(t, OUTCOME_NEEDS_PERSON, TAKE_PTR(twin), ret);
+		terraform_enter_end(t, OUTCOME_NEEDS_PERSON, TAKE_PTR(twin), ret);
 	else if (json_bool(t->memory, "lost", false))
-		enter_end(t, OUTCOME_TRANSIENT, xstrdup(said), ret);
+		terraform_enter_end(t, OUTCOME_TRANSIENT, xstrdup(said), ret);
 	else
-		after_look(t, ctx, ret);
+		terraform_after_look(t, ctx, ret);
 	free(twin);
 }
 
@@ -660,7 +461,8 @@ static void on_looked_for_login(
 	const char *said = json_string(t->memory, "said");
 	bool answers = event->outcome == OUTCOME_OK;
 
-	enter_end(t, answers || is_away(event->outcome) ? OUTCOME_TRANSIENT : OUTCOME_FAILED,
+	terraform_enter_end(t,
+		answers || is_away(event->outcome) ? OUTCOME_TRANSIENT : OUTCOME_FAILED,
 		answers ? xasprintf("%s; Metabase answers by now", said)
 			: xasprintf("%s; Metabase: %s", said,
 				  event->reason ? event->reason : "no reason given"),
@@ -685,22 +487,13 @@ static void on_approved(struct terraform *t, struct kind_command *ret)
 	_cleanup_free_ char *text = terraform_changes_text(json_get(t->memory, "changes"), false);
 
 	if (t->plan_only)
-		enter_end(t, OUTCOME_OK,
+		terraform_enter_end(t, OUTCOME_OK,
 			xasprintf("drift: %s", *text ? text : "outputs would change"), ret);
 	else
-		enter_apply(t, ret);
+		terraform_enter_apply(t, ret);
 }
 
 /* --- the machine -------------------------------------------------------------------------- */
-
-/* "plan" and "plan_2" alike. */
-static bool is_named(const char *action, const char *name)
-{
-	size_t len = strlen(name);
-
-	return action && strncmp(action, name, len) == 0 &&
-	       (action[len] == '\0' || action[len] == '_');
-}
 
 static void on_event(struct terraform *t, const struct kind_context *ctx,
 	const struct kind_event *event, struct kind_command *ret)
@@ -716,22 +509,22 @@ static void on_event(struct terraform *t, const struct kind_context *ctx,
 		{"show", on_shown},
 	};
 
-	if (is_named(event->action, "sync")) {
+	if (terraform_is_action(event->action, "sync")) {
 		on_synced(t, ctx, event, ret);
-	} else if (is_named(event->action, "look")) {
+	} else if (terraform_is_action(event->action, "look")) {
 		on_looked(t, ctx, event, ret);
-	} else if (is_named(event->action, "approve")) {
+	} else if (terraform_is_action(event->action, "approve")) {
 		on_approved(t, ret);
-	} else if (is_named(event->action, "tidy")) {
-		enter_ended(t, ret);
-	} else if (is_named(event->action, "apply")) {
+	} else if (terraform_is_action(event->action, "tidy")) {
+		terraform_enter_ended(t, ret);
+	} else if (terraform_is_action(event->action, "apply")) {
 		on_apply_ended(t, ctx, event, ret);
 	} else if (ended_early(event->status)) {
-		json_set_bool(t->memory, "file", !is_named(event->action, "init"));
+		json_set_bool(t->memory, "file", !terraform_is_action(event->action, "init"));
 		on_ended_early(t, ctx, event, ret);
 	} else {
 		for (size_t i = 0; i < ARRAY_SIZE(processes); i++)
-			if (is_named(event->action, processes[i].name))
+			if (terraform_is_action(event->action, processes[i].name))
 				processes[i].ended(t, ctx, event, ret);
 	}
 }
@@ -739,9 +532,9 @@ static void on_event(struct terraform *t, const struct kind_context *ctx,
 /* The next process is followed afresh; what an end says stays. */
 static void follow(struct terraform *t, const struct kind_command *cmd)
 {
-	bool applies = is_named(cmd->action, "apply");
+	bool applies = terraform_is_action(cmd->action, "apply");
 
-	if (cmd->type == KIND_DONE || is_named(cmd->action, "tidy"))
+	if (cmd->type == KIND_DONE || terraform_is_action(cmd->action, "tidy"))
 		return;
 	strcpy(t->action, cmd->action);
 	if (cmd->type == KIND_SPAWN)
@@ -769,98 +562,12 @@ static void terraform_next(void *state, const struct kind_context *ctx,
 	follow(t, ret);
 }
 
-/* --- processes ---------------------------------------------------------------------------- */
-
-static void add_artifact(struct kind_spawn *s, const char *path, size_t cap, bool remove)
-{
-	s->artifacts[s->n_artifacts].path = path;
-	s->artifacts[s->n_artifacts].cap = cap;
-	s->artifacts[s->n_artifacts++].remove = remove;
-}
-
-static char **tidy_argv(unsigned plan)
-{
-	char **v = NULL;
-	size_t n = 0;
-
-	v = strv_add(v, &n, xstrdup("/bin/rm"));
-	v = strv_add(v, &n, xstrdup("-f"));
-	v = strv_add(v, &n, xstrdup(BACKEND_FILE));
-	v = strv_add(v, &n, xstrdup(plan_files[plan]));
-	return strv_add(v, &n, xstrdup(show_files[plan]));
-}
-
-static int fill_argv(struct terraform *t, const struct kind_context *ctx, const char *action,
-	struct kind_spawn *ret, char **ret_error)
-{
-	struct terraform_command c = command_of(t, ctx);
-	const char *plan = plan_files[plan_number(t)], *show = show_files[plan_number(t)];
-
-	if (is_named(action, "init"))
-		return terraform_command_init(&c, &ret->argv, ret_error);
-	if (is_named(action, "workspace"))
-		return terraform_command_select(&c, &ret->argv, ret_error);
-	if (is_named(action, "plan")) {
-		add_artifact(ret, plan, PLAN_CAP, t->plan_only);
-		return terraform_command_plan(&c, plan, &ret->argv, ret_error);
-	}
-	if (is_named(action, "show")) {
-		add_artifact(ret, show, SHOW_CAP, true);
-		if (json_get(t->memory, "lookups"))
-			add_artifact(ret, plan, 0, true);
-		return terraform_command_show(&c, plan, show, &ret->argv, ret_error);
-	}
-	add_artifact(ret, plan, 0, true);
-	return terraform_command_apply(&c, plan, &ret->argv, ret_error);
-}
-
-/* What the backend needs is expanded for the init, and stands in its environment alone. */
-static int fill_env(struct terraform *t, const struct kind_context *ctx, const char *action,
-	struct kind_spawn *ret, char **ret_error)
-{
-	struct terraform_command c = command_of(t, ctx);
-	_cleanup_node_ struct node *config = NULL;
-	char *backend = NULL;
-	int r = 0;
-
-	if (t->backend_secret && is_named(action, "init")) {
-		r = ctx->expand_tree(
-			ctx, node_get(ctx->params, "backend_config"), &config, ret_error);
-		backend = r == 0 ? terraform_command_backend(config) : NULL;
-	}
-	if (r == 0)
-		ret->env = terraform_command_env(&c, backend ? backend : t->backend);
-	wipe_free(backend);
-	return r;
-}
-
-static int terraform_spawn(void *state, const struct kind_context *ctx, const char *action,
-	struct kind_spawn *ret, char **ret_error)
-{
-	struct terraform *t = state;
-	size_t n = 0;
-	int r;
-
-	ret->untouched = strv_add(NULL, &n, xstrdup(plan_files[plan_number(t)]));
-	ret->untouched = strv_add(ret->untouched, &n, xstrdup(BACKEND_FILE));
-	if (is_named(action, "tidy")) {
-		ret->argv = tidy_argv(plan_number(t));
-		ret->cwd = xstrdup(ctx->attempt_directory);
-		return 0;
-	}
-	r = fill_argv(t, ctx, action, ret, ret_error);
-	if (r == 0)
-		r = fill_env(t, ctx, action, ret, ret_error);
-	ret->cwd = xstrdup(t->directory);
-	ret->stop_signal = SIGINT;
-	ret->kill_after = KILL_AFTER;
-	return r;
-}
+/* --- its effects -------------------------------------------------------------------------- */
 
 static int terraform_kind_join(void *state, const struct kind_context *ctx, const char *action,
 	struct lane_want *ret, char **ret_error)
 {
-	return terraform_join(state, ctx, is_named(action, "look"), ret, ret_error);
+	return terraform_join(state, ctx, terraform_is_action(action, "look"), ret, ret_error);
 }
 
 static bool terraform_line(void *state, enum stream stream, const char *text, size_t len,
@@ -878,15 +585,15 @@ static char *progress_text(const struct terraform *t)
 	_cleanup_free_ char *changes =
 		terraform_changes_text(json_get(t->memory, "changes"), false);
 
-	if (is_named(t->action, "init"))
+	if (terraform_is_action(t->action, "init"))
 		return xstrdup("initialises");
-	if (is_named(t->action, "plan") && t->log.n_refreshed)
+	if (terraform_is_action(t->action, "plan") && t->log.n_refreshed)
 		return xasprintf("plans, %zu resources looked at", t->log.n_refreshed);
-	if (is_named(t->action, "plan") || is_named(t->action, "workspace"))
+	if (terraform_is_action(t->action, "plan") || terraform_is_action(t->action, "workspace"))
 		return xstrdup("plans");
-	if (is_named(t->action, "look"))
+	if (terraform_is_action(t->action, "look"))
 		return xstrdup("looks in Metabase");
-	if (is_named(t->action, "sync"))
+	if (terraform_is_action(t->action, "sync"))
 		return xstrdup("waits for Metabase to sync");
 	return *changes ? xasprintf("plan: %s", changes) : NULL;
 }

@@ -49,6 +49,36 @@ void terraform_note(struct terraform *t, struct kind_command *cmd);
 /* And back; false: it cannot be read, and the command ends the attempt. */
 bool terraform_recall(struct terraform *t, const cJSON *note, struct kind_command *cmd);
 
+/* terraform_spawn.c */
+/* Which plan of the attempt this is, from 1. */
+unsigned terraform_plan_number(const struct terraform *t);
+/* "apply_2" is an action "apply". */
+bool terraform_is_action(const char *action, const char *name);
+/* As struct kind's `spawn`. */
+int terraform_spawn(void *state, const struct kind_context *ctx, const char *action,
+	struct kind_spawn *ret, char **ret_error);
+
+/* terraform_next.c: the command for what is to be done now, */
+void terraform_enter_done(struct kind_command *ret, enum outcome outcome, char *take_reason);
+void terraform_enter_sync(struct kind_command *ret);
+void terraform_enter_look(struct terraform *t, const char *after, struct kind_command *ret);
+void terraform_enter_init(struct terraform *t, struct kind_command *ret);
+void terraform_enter_plan(struct terraform *t, struct kind_command *ret);
+void terraform_enter_show(struct terraform *t, struct kind_command *ret);
+void terraform_enter_apply(struct terraform *t, struct kind_command *ret);
+void terraform_enter_ask(struct terraform *t, struct kind_command *ret);
+void terraform_enter_end(
+	struct terraform *t, enum outcome outcome, char *take_reason, struct kind_command *ret);
+void terraform_enter_ended(struct terraform *t, struct kind_command *ret);
+void terraform_enter_not_ready(struct terraform *t, struct kind_command *ret);
+/* and for what follows a thing that is done. */
+void terraform_after_init(struct terraform *t, struct kind_command *ret);
+void terraform_after_sync(struct terraform *t, struct kind_command *ret);
+void terraform_after_look(
+	struct terraform *t, const struct kind_context *ctx, struct kind_command *ret);
+void terraform_after_show(
+	struct terraform *t, const struct kind_context *ctx, struct kind_command *ret);
+
 /* terraform_judge.c */
 struct terraform_verdict {
 	enum terraform_class class;

@@ -36,7 +36,8 @@ int scope_expand_tree(
 
 /* The names of all secrets that this step's attempt may read: those it names, and those in its
  * env, files, params and cwd, in its environment's vars, in the data and metabase entries that
- * these refer to, and in the whole metabase of one whose kind asks it. Sorted, NULL-terminated, to be freed with strv_free. */
+ * these refer to, and in the whole metabase of one whose kind asks it. Sorted, NULL-terminated, to
+ * be freed with strv_free. */
 char **scope_secret_names(
 	const struct spec_job *job, const struct spec_cell *cell, const struct spec_step *step);
 
