@@ -189,7 +189,6 @@ static void on_init_ended(struct terraform *t, const struct kind_context *ctx,
 static void on_workspace_ended(struct terraform *t, const struct kind_context *ctx,
 	const struct kind_event *event, struct kind_command *ret)
 {
-	_cleanup_free_ char *words = last_words_text(&t->log.words);
 
 	if (event->status->code == 0)
 		terraform_enter_plan(t, ret);

@@ -5,13 +5,18 @@
 
 static void read_lines(const char *p, const char *end)
 {
+	struct log_line last, *before = NULL;
+
 	while (p < end) {
 		const char *eol = memchr(p, '\n', (size_t)(end - p));
 		size_t len = (size_t)((eol ? eol : end) - p);
 		struct log_line line;
 
-		if (log_line_parse(p, len, &line))
+		if (log_line_parse(p, len, before, &line)) {
 			assert(line.text >= p && line.text + line.len <= p + len);
+			last = line;
+			before = &last;
+		}
 		p += len + 1;
 	}
 }
