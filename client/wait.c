@@ -203,6 +203,7 @@ int client_wait(struct client *client, const char *run)
 	int r = set_up(&w);
 	if (!client->json && !w.on_terminal)
 		out_line(stdout, run);
+	fflush(stdout); /* whoever reads a pipe is told the name at once */
 	if (r == 0)
 		draw(&w);
 	while (r == 0 && !has_ended(&w)) {

@@ -30,10 +30,10 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes the user of a ch
 
 
 class Daemon:
-    def __init__(self, path, group=GROUP):
+    def __init__(self, path, group=GROUP, still=False):
         self.path = str(path)
         self.process = subprocess.Popen(
-            [DEMO, self.path, str(group)],
+            [DEMO, self.path, str(group), *(["still"] if still else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -693,7 +693,7 @@ def test_watch_shows_what_happens_until_it_is_interrupted(daemon):
 
 
 def test_waiting_outlives_a_restart_of_the_daemon(folder):
-    first = Daemon(folder / "s")
+    first = Daemon(folder / "s", still=True)
     waiting = subprocess.Popen(
         [CLIENT, "--socket", first.path, "start", "nightly", "--wait"],
         stdout=subprocess.PIPE,

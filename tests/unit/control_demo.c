@@ -1,4 +1,5 @@
-/* The real socket over a made-up core: control_demo SOCKET [OPERATORS_GID], for test_socket.py.
+/* The real socket over a made-up core: control_demo SOCKET [OPERATORS_GID [still]], for
+ * test_socket.py; `still`: its runs never move.
  * Says "ready" when it listens and "audit ..." for each row; ends in order when its input does. */
 #include <signal.h>
 #include <stdio.h>
@@ -179,7 +180,8 @@ int main(int argc, char **argv)
 	uv_timer_init(&demo.loop, &demo.reload_timer);
 	uv_timer_init(&demo.loop, &demo.log_timer);
 	demo.timer.data = demo.reload_timer.data = demo.log_timer.data = &demo;
-	uv_timer_start(&demo.timer, on_step, 50, 50);
+	if (argc <= 3)
+		uv_timer_start(&demo.timer, on_step, 50, 50);
 	uv_pipe_init(&demo.loop, &demo.input, 0);
 	demo.input.data = &demo;
 	uv_pipe_open(&demo.input, 0);
